@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Host threads that run virtual CPUs. */
+#include <sched.h>
+#include <stdio.h>
+
+#include "impl.h"
+
+static void *
+runner_main(void *arg)
+{
+	struct runner *r = arg;
+
+	r->r_m->m_up->runner(r->r_m->m_core, r->r_index);
+	return NULL;
+}
+
+int
+host_cpu_start(void *ctx, unsigned runner, int pin)
+{
+	struct machine *m = ctx;
+	struct runner *r;
+	char name[24];
+	int error;
+
+	if (runner >= m->m_ncpu)
+		return -EINVAL;
+	if (pin < 0 && runner < m->m_config->pc_npin)
+		pin = m->m_config->pc_pin[runner];
+	snprintf(name, sizeof name, "quern-run%u", runner);
+	r = &m->m_runner[runner];
+	pthread_mutex_lock(&m->m_lock);
+	if (r->r_started) {
+		error = -EEXIST;
+	} else {
+		error = host_thread_start(&r->r_thread, name, pin, runner_main,
+		    r);
+		r->r_started = error == 0;
+	}
+	pthread_mutex_unlock(&m->m_lock);
+	return error;
+}
+
+int
+host_cpu_stop(void *ctx, unsigned runner)
+{
+	struct machine *m = ctx;
+	struct runner *r;
+	pthread_t thread;
+
+	if (runner >= m->m_ncpu)
+		return -ESRCH;
+	r = &m->m_runner[runner];
+	pthread_mutex_lock(&m->m_lock);
+	if (!r->r_started) {
+		pthread_mutex_unlock(&m->m_lock);
+		return -ESRCH;
+	}
+	thread = r->r_thread;
+	r->r_started = false;
+	pthread_mutex_unlock(&m->m_lock);
+	pthread_join(thread, NULL);
+	return 0;
+}
+
+void
+host_cpu_yield(void *ctx, enum quern_yield why)
+{
+	(void)ctx;
+	if (why == QUERN_YIELD_SPIN)
+		sched_yield();
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The host that is a Linux process.
+ *
+ *	struct quern_host host = quern_posix();
+ *
+ * A machine of this host makes no signal handler, changes no signal mask but
+ * its own threads' (which block every signal), changes no flag of a descriptor
+ * that others hold, and leaves no child that the embedder's wait() could find.
+ * Any number of machines live side by side in one process.  A child made by
+ * fork() must not use its parent's machines.
+ */
+#ifndef QUERN_POSIX_H
+#define QUERN_POSIX_H
+
+#include <quern/hypercall.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* A parameter of the machine, for hypercall param(). */
+struct quern_posix_param {
+	const char *pp_name, *pp_value;
+};
+
+#define QUERN_POSIX_NORING 1u /* pc_flags: don't use io_uring */
+
+/* How vm_run hands the processor to a guest and gets it back. */
+enum quern_posix_handover {
+	QUERN_POSIX_AUTO = 0, /* chosen by where the caller may run */
+	QUERN_POSIX_FUTEX,    /* sleep: for a guest on any other CPU */
+	QUERN_POSIX_YIELD,    /* sched_yield: both on one CPU */
+	QUERN_POSIX_SPIN      /* spin: each on a CPU of its own */
+};
+
+/* Options; zero is the default of each. */
+struct quern_posix_config {
+	unsigned pc_flags;    /* QUERN_POSIX_* */
+	int pc_logfd;         /* where log lines go; 0: stderr, -1: nowhere */
+	unsigned pc_loglevel; /* the last level shown; 0: QUERN_LOG_INFO */
+	const struct quern_posix_param *pc_param;
+	unsigned pc_nparam;
+	const int
+	    *pc_pin; /* host CPU of runner n, or -1; cpu_start goes first */
+	unsigned pc_npin;
+	unsigned pc_handover;     /* enum quern_posix_handover */
+	unsigned pc_vm_answer_ms; /* a guest process silent for so long after a
+	                             kick is killed; 0: 2,000 */
+};
+
+/* The host with default options. */
+struct quern_host quern_posix(void);
+
+/*
+ * The host with options.  `config` and all that it points to is borrowed until
+ * the last machine begun with the result has ended.
+ */
+struct quern_host quern_posix_with(const struct quern_posix_config *config);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* QUERN_POSIX_H */

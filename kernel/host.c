@@ -1,0 +1,624 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Host threads inside the kernel: how they come in, wait and go.
+ *
+ * Everything here may run on a host stack, where there is no current thread.
+ *
+ * A host thread whose call sleeps is *idle*: it is on k_idlers and owns no
+ * vCPU.  One of the idlers is the *leader*.  It waits for the events of every
+ * vCPU that has operations in flight and until the earliest timer of any; the
+ * others just wait to be kicked.  An idler that finds work takes a free vCPU
+ * and runs it; the leader passes its role on as it goes.  A *wanter* has found
+ * every vCPU taken on entering and waits for one.
+ *
+ * Nothing is lost, because each side first publishes, then looks:
+ *
+ *	idler	joins k_idlers (k_nidle), gives its vCPU away, looks for work
+ *	leaver	gives its vCPU away (an exchange), looks at k_nidle and k_nwant
+ *	waker	queues work, looks at k_nidle
+ *	wanter	joins (k_nwant), tries every vCPU
+ *	leader	publishes k_leader_until and k_leader_cpus, looks at the timers
+ *
+ * and kicks are latched by the host.
+ */
+#include "impl.h"
+
+/* Tries for a free vCPU before a host thread queues for one. */
+#define ENTER_SPINS 64u
+
+/* ---- owning a vCPU --------------------------------------------------- */
+
+static inline bool
+cpu_try(struct qcpu *v)
+{
+	uint32_t free = 0;
+
+	return __atomic_compare_exchange_n(&v->v_owner, &free, 1, false,
+	    __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+}
+
+static struct qcpu *
+cpu_try_any(struct quern *k, unsigned first)
+{
+	struct qcpu *v;
+	unsigned i;
+
+	for (i = 0; i < k->k_ncpu; i++) {
+		v = k->k_cpu[(first + i) % k->k_ncpu];
+		if (__atomic_load_n(&v->v_owner, __ATOMIC_SEQ_CST) == 0 &&
+		    cpu_try(v))
+			return v;
+	}
+	return NULL;
+}
+
+/*
+ * The host thread that had best run what is queued on `v`, which we own: the
+ * first client's own, which has to wake up for it anyway.
+ */
+static QCOLD struct qhost *
+home_of_first(struct quern *k, struct qcpu *v)
+{
+	struct qcpu_sched *r = v->v_sched;
+	struct qhost *h = NULL;
+	struct qthread *t;
+
+	vspin_lock(k, &r->r_lock);
+	if (!qlist_empty(&r->r_queue[QPRIO_CLIENT])) {
+		t = QLIST_ELEM(r->r_queue[QPRIO_CLIENT].l_next,
+		    struct qthread, t_link);
+		if (t->t_client)
+			h = t->t_host;
+	}
+	vspin_unlock(k, &r->r_lock);
+	return h;
+}
+
+static struct qhost *
+elect(struct quern *k)
+{
+	struct qhost *h = k->k_leader;
+
+	if (h == NULL && !qlist_empty(&k->k_idlers)) {
+		h = QLIST_ELEM(k->k_idlers.l_next, struct qhost, h_link);
+		__atomic_store_n(&k->k_leader, h, __ATOMIC_SEQ_CST);
+		__atomic_store_n(&h->h_idle, QIDLE_LEADER, __ATOMIC_RELAXED);
+	}
+	return h;
+}
+
+static struct qhost *
+next_wanter(struct quern *k)
+{
+	struct qhost *h;
+	struct qlist *l;
+
+	QLIST_FOREACH(l, &k->k_wanters) {
+		h = QLIST_ELEM(l, struct qhost, h_link);
+		if (!h->h_kicked) {
+			h->h_kicked = 1;
+			return h;
+		}
+	}
+	return NULL;
+}
+
+static void
+kick(struct quern *k, struct qhost *h)
+{
+	if (h != NULL)
+		k->k_hyper->cpu_kick(k->k_ctx, &h->h_seat);
+}
+
+/* Does the leader wait for all that may happen on `v`? */
+static bool
+leader_covers(struct quern *k, struct qcpu *v)
+{
+	struct qcpu_sched *r = v->v_sched;
+
+	if (__atomic_load_n(&k->k_leader, __ATOMIC_SEQ_CST) == NULL)
+		return false;
+	if (__atomic_load_n(&r->r_next, __ATOMIC_RELAXED) <
+	    __atomic_load_n(&k->k_leader_until, __ATOMIC_SEQ_CST))
+		return false;
+	return __atomic_load_n(&r->r_inflight, __ATOMIC_RELAXED) == 0 ||
+	    (__atomic_load_n(&k->k_leader_cpus, __ATOMIC_SEQ_CST) &
+		(uint64_t)1 << v->v_id) != 0;
+}
+
+/* The vCPU has been given away and somebody is waiting; for what is on it? */
+static QCOLD void
+release_slow(struct quern *k, struct qcpu *v, struct qhost *home)
+{
+	struct qhost *wanter = NULL, *idler = NULL;
+	bool work = sched_has_work(v, 0);
+
+	if (__atomic_load_n(&k->k_nwant, __ATOMIC_RELAXED) == 0 && !work &&
+	    leader_covers(k, v))
+		return;
+	hspin_lock(k, &k->k_idle_lock);
+	if (k->k_nwant != 0)
+		wanter = next_wanter(k);
+	if (k->k_nidle != 0 && (work || !leader_covers(k, v))) {
+		if (work && home != NULL && home->h_idle != QIDLE_NONE)
+			idler = home;
+		else
+			idler = elect(k);
+	}
+	hspin_unlock(&k->k_idle_lock);
+	kick(k, wanter);
+	kick(k, idler);
+}
+
+static inline void
+cpu_release(struct quern *k, struct qcpu *v)
+{
+	struct qhost *home = NULL;
+
+	qchoice(v, QUERN_YIELD_ENTER);
+	if (qunlikely(v->v_sched->r_count != 0))
+		home = home_of_first(k, v);
+	__atomic_exchange_n(&v->v_owner, 0, __ATOMIC_SEQ_CST);
+	if (qunlikely((__atomic_load_n(&k->k_nidle, __ATOMIC_RELAXED) |
+		__atomic_load_n(&k->k_nwant, __ATOMIC_RELAXED)) != 0))
+		release_slow(k, v, home);
+}
+
+void
+host_alert(struct quern *k)
+{
+	struct qhost *h;
+	unsigned i;
+
+	if (__atomic_load_n(&k->k_nidle, __ATOMIC_SEQ_CST) == 0)
+		return;
+	for (i = 0; i < k->k_ncpu; i++)
+		if (__atomic_load_n(&k->k_cpu[i]->v_owner,
+			__ATOMIC_SEQ_CST) == 0)
+			break;
+	if (i == k->k_ncpu)
+		return;
+	hspin_lock(k, &k->k_idle_lock);
+	h = elect(k);
+	hspin_unlock(&k->k_idle_lock);
+	kick(k, h);
+}
+
+void
+host_kick_all(struct quern *k)
+{
+	struct qlist *l;
+
+	hspin_lock(k, &k->k_idle_lock);
+	QLIST_FOREACH(l, &k->k_idlers)
+		kick(k, QLIST_ELEM(l, struct qhost, h_link));
+	QLIST_FOREACH(l, &k->k_wanters)
+		kick(k, QLIST_ELEM(l, struct qhost, h_link));
+	hspin_unlock(&k->k_idle_lock);
+}
+
+void
+host_done(struct qhost *h)
+{
+	struct quern *k = h->h_k;
+
+	__atomic_store_n(&h->h_done, 1, __ATOMIC_RELEASE);
+	/* From here on `h` may be in another call; the seat stays valid. */
+	k->k_hyper->cpu_kick(k->k_ctx, &h->h_seat);
+}
+
+/* ---- waiting --------------------------------------------------------- */
+
+static bool
+is_dead(struct quern *k)
+{
+	return __atomic_load_n(&k->k_dead, __ATOMIC_ACQUIRE) != 0;
+}
+
+static bool
+must_leave(struct qhost *h)
+{
+	struct quern *k = h->h_k;
+
+	return __atomic_load_n(&h->h_done, __ATOMIC_ACQUIRE) || is_dead(k) ||
+	    (h->h_runner && __atomic_load_n(&k->k_stop, __ATOMIC_ACQUIRE));
+}
+
+/* Take a free vCPU that has something to run. */
+static struct qcpu *
+find_work(struct qhost *h)
+{
+	struct quern *k = h->h_k;
+	struct qcpu *v;
+	uint64_t now = 0, next;
+	unsigned i;
+	bool intr = __atomic_load_n(&k->k_intr, __ATOMIC_SEQ_CST);
+
+	for (i = 0; i < k->k_ncpu; i++) {
+		v = k->k_cpu[(h->h_cpu->v_id + i) % k->k_ncpu];
+		next = __atomic_load_n(&v->v_sched->r_next, __ATOMIC_RELAXED);
+		if (next != QUERN_NEVER && now == 0)
+			now = qclock_mono(k);
+		if ((intr || sched_has_work(v, now)) && cpu_try(v))
+			return v;
+	}
+	return NULL;
+}
+
+/*
+ * The leader's wait: events of every vCPU, the earliest timer of any.  While it
+ * computes what to wait for it claims to cover nothing, so that whoever changes
+ * something meanwhile kicks it.
+ */
+static void
+lead(struct quern *k, struct qhost *h)
+{
+	uint64_t until = h->h_deadline, next, cpus = 0;
+	unsigned i;
+
+	__atomic_store_n(&k->k_leader_until, QUERN_NEVER, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&k->k_leader_cpus, 0, __ATOMIC_SEQ_CST);
+	for (i = 0; i < k->k_ncpu; i++) {
+		struct qcpu_sched *r = k->k_cpu[i]->v_sched;
+
+		if (__atomic_load_n(&r->r_inflight, __ATOMIC_SEQ_CST) != 0)
+			cpus |= (uint64_t)1 << i;
+		next = __atomic_load_n(&r->r_next, __ATOMIC_SEQ_CST);
+		if (next < until)
+			until = next;
+	}
+	__atomic_store_n(&k->k_leader_cpus, cpus, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&k->k_leader_until, until, __ATOMIC_SEQ_CST);
+	(void)k->k_hyper->cpu_idle(k->k_ctx, &h->h_seat, cpus, until);
+}
+
+static void
+join_idlers(struct quern *k, struct qhost *h)
+{
+	hspin_lock(k, &k->k_idle_lock);
+	qlist_append(&k->k_idlers, &h->h_link);
+	__atomic_store_n(&h->h_idle, QIDLE_PARKED, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&k->k_nidle, 1, __ATOMIC_SEQ_CST);
+	(void)elect(k);
+	hspin_unlock(&k->k_idle_lock);
+}
+
+/* Is there a free vCPU with work that nobody may have been told of? */
+static bool
+work_left(struct quern *k)
+{
+	unsigned i;
+
+	for (i = 0; i < k->k_ncpu; i++)
+		if (__atomic_load_n(&k->k_cpu[i]->v_owner,
+			__ATOMIC_SEQ_CST) == 0 &&
+		    sched_has_work(k->k_cpu[i], 0))
+			return true;
+	return false;
+}
+
+/* No longer idle: gone (without a vCPU) or running `v`. */
+static void
+leave_idlers(struct quern *k, struct qhost *h, struct qcpu *v)
+{
+	struct qhost *next = NULL;
+
+	hspin_lock(k, &k->k_idle_lock);
+	qlist_del(&h->h_link);
+	__atomic_store_n(&h->h_idle, QIDLE_NONE, __ATOMIC_RELAXED);
+	__atomic_fetch_sub(&k->k_nidle, 1, __ATOMIC_SEQ_CST);
+	if (k->k_leader == h) {
+		__atomic_store_n(&k->k_leader, NULL, __ATOMIC_SEQ_CST);
+		/* With one vCPU, whoever runs it looks after events itself. */
+		if (v == NULL || k->k_ncpu > 1)
+			next = elect(k);
+	} else if (v == NULL && work_left(k)) {
+		next = elect(k); /* the kick we got may have been for that */
+	}
+	hspin_unlock(&k->k_idle_lock);
+	kick(k, next);
+}
+
+/*
+ * Give the vCPU away and wait: for the end of the call (NULL, without a vCPU)
+ * or for work (its vCPU, taken).
+ */
+static struct qcpu *
+host_wait(struct qhost *h)
+{
+	struct quern *k = h->h_k;
+	struct qcpu *v = NULL;
+
+	join_idlers(k, h);
+	cpu_release(k, h->h_cpu);
+	for (;;) {
+		if (must_leave(h))
+			break;
+		if ((v = find_work(h)) != NULL)
+			break;
+		if (h->h_deadline != QUERN_NEVER &&
+		    qclock_mono(k) >= h->h_deadline)
+			break;
+		if (__atomic_load_n(&h->h_idle, __ATOMIC_ACQUIRE) ==
+		    QIDLE_LEADER)
+			lead(k, h);
+		else
+			(void)k->k_hyper->cpu_idle(k->k_ctx, &h->h_seat, 0,
+			    h->h_deadline);
+	}
+	leave_idlers(k, h, v);
+	return v;
+}
+
+/* ---- coming in ------------------------------------------------------- */
+
+/* Wait for a vCPU, on a seat of our own. */
+static struct qcpu *
+want_cpu(struct quern *k, struct qhost *h, unsigned first)
+{
+	struct qcpu *v;
+
+	hspin_lock(k, &k->k_idle_lock);
+	qlist_append(&k->k_wanters, &h->h_link);
+	h->h_kicked = 0;
+	__atomic_fetch_add(&k->k_nwant, 1, __ATOMIC_SEQ_CST);
+	hspin_unlock(&k->k_idle_lock);
+	for (;;) {
+		v = cpu_try_any(k, first);
+		if (v != NULL || is_dead(k))
+			break;
+		(void)k->k_hyper->cpu_idle(k->k_ctx, &h->h_seat, 0,
+		    QUERN_NEVER);
+		hspin_lock(k, &k->k_idle_lock);
+		h->h_kicked = 0;
+		hspin_unlock(&k->k_idle_lock);
+	}
+	hspin_lock(k, &k->k_idle_lock);
+	qlist_del(&h->h_link);
+	__atomic_fetch_sub(&k->k_nwant, 1, __ATOMIC_SEQ_CST);
+	hspin_unlock(&k->k_idle_lock);
+	return v;
+}
+
+/* Own a vCPU, `hint` first.  NULL: dead, or no memory (*errp). */
+static QCOLD struct qcpu *
+cpu_get_slow(struct quern *k, unsigned hint, int *errp)
+{
+	struct qthread *t;
+	struct qcpu *v;
+	unsigned i;
+
+	for (i = 0; i < ENTER_SPINS; i++) {
+		if (is_dead(k))
+			break;
+		v = cpu_try_any(k, hint);
+		if (v != NULL)
+			return v;
+		k->k_hyper->cpu_yield(k->k_ctx, QUERN_YIELD_SPIN);
+	}
+	*errp = -Q_ENOTRECOVERABLE;
+	if (is_dead(k))
+		return NULL;
+	__atomic_fetch_add(&k->k_inside, 1, __ATOMIC_SEQ_CST);
+	*errp = thread_alloc(k, &t);
+	if (*errp == 0) {
+		v = want_cpu(k, t->t_host, hint);
+		thread_free(t);
+		*errp = -Q_ENOTRECOVERABLE;
+	} else {
+		v = NULL;
+	}
+	__atomic_fetch_sub(&k->k_inside, 1, __ATOMIC_SEQ_CST);
+	return v;
+}
+
+static inline struct qcpu *
+cpu_get(struct quern *k, unsigned hint, int *errp)
+{
+	struct qcpu *v = k->k_cpu[hint];
+
+	if (qunlikely(!cpu_try(v))) {
+		v = cpu_get_slow(k, hint, errp);
+		if (v == NULL)
+			return NULL;
+	}
+	if (qunlikely(is_dead(k))) {
+		cpu_release(k, v);
+		*errp = -Q_ENOTRECOVERABLE;
+		return NULL;
+	}
+	qchoice(v, QUERN_YIELD_ENTER);
+	return v;
+}
+
+/* Give `v`, which we own, a thread for clients. */
+static QCOLD int
+spare_make(struct quern *k, struct qcpu *v)
+{
+	struct qthread *t;
+	int error;
+
+	error = thread_alloc(k, &t);
+	if (error != 0)
+		return error;
+	qsnprintf(t->t_name, sizeof(t->t_name), "client");
+	t->t_prio = QPRIO_CLIENT;
+	t->t_client = true;
+	t->t_cpu = v;
+	t->t_oncpu = 1;
+	t->t_state = QT_RUNNING;
+	t->t_host->h_deadline = QUERN_NEVER;
+	t->t_host->h_cpu = v;
+	v->v_spare = t;
+	return 0;
+}
+
+/* A client call in the making, on the host's stack. */
+struct call {
+	int64_t (*c_fn)(void *);
+	void *c_arg;
+	bool c_moved; /* it has slept */
+};
+
+static struct qclient_ret
+client_body(struct qthread *t, void *frame)
+{
+	struct call *c = frame;
+	struct qclient_ret r;
+
+	san_arrive(&t->t_san, &t->t_host->h_san);
+	r.cr_ret = c->c_fn(c->c_arg);
+	r.cr_moved = t->t_moved;
+	if (!r.cr_moved) {
+		c->c_moved = false;
+		t->t_proc = NULL;
+		san_leave(&t->t_san, &t->t_host->h_san, true);
+	}
+	return r;
+}
+
+int64_t
+host_call(struct quern *k, struct quern_proc *p, uint32_t *hint,
+    int64_t (*fn)(void *), void *arg)
+{
+	struct call c = {fn, arg, true};
+	uint32_t first = __atomic_load_n(hint, __ATOMIC_RELAXED);
+	void *fibers[2];
+	struct qthread *t;
+	struct qhost *h;
+	struct qcpu *v;
+	int64_t ret;
+	int error;
+
+	v = cpu_get(k, first, &error);
+	if (qunlikely(v == NULL))
+		return error;
+	if (qunlikely(v->v_id != first))
+		__atomic_store_n(hint, v->v_id, __ATOMIC_RELAXED);
+	if (qunlikely(v->v_spare == NULL)) {
+		error = spare_make(k, v);
+		if (error != 0) {
+			cpu_release(k, v);
+			return error;
+		}
+	}
+	t = v->v_spare;
+	h = t->t_host;
+	v->v_host = h;
+	t->t_proc = p;
+	san_host(&h->h_san);
+	fibers[0] = t->t_san.sn_fiber;
+	fibers[1] = h->h_san.sn_fiber;
+	san_leave(&h->h_san, &t->t_san, false);
+	ret = quern_enter(t, &c, t, &h->h_sp, client_body, fibers);
+	if (qunlikely(c.c_moved))
+		return ret; /* quern_host_loop has done the rest */
+	san_arrive(&h->h_san, &t->t_san);
+	cpu_release(k, v);
+	return ret;
+}
+
+/* ---- on the host's stack while its call sleeps ------------------------- */
+
+/* The first thing on the host's stack after a switch to it. */
+static void
+host_arrived(struct qhost *h)
+{
+	struct qcpu *v = h->h_cpu;
+	struct qthread *prev = v->v_sched->r_prev;
+
+	san_arrive(&h->h_san, v->v_sched->r_san);
+	v->v_sched->r_prev = NULL;
+	if (prev == NULL)
+		return;
+	/* Ours, if it is done: others' go through a kernel stack first. */
+	qassert_host(h->h_k, !thread_is_done(prev) || prev == h->h_thread);
+	if (thread_is_done(prev))
+		h->h_done = 1;
+	__atomic_store_n(&prev->t_oncpu, 0, __ATOMIC_RELEASE);
+}
+
+/*
+ * Run the kernel on h_cpu, which we own, until the call is over.  Returns the
+ * vCPU if we still own one.
+ */
+static struct qcpu *
+drive(struct qhost *h, uintptr_t cmd)
+{
+	struct qcpu *v = h->h_cpu;
+
+	for (;;) {
+		if (cmd == QHOST_LEAVE || (h->h_poll && h->h_ran))
+			return v;
+		if (cmd == QHOST_WAIT) {
+			v = host_wait(h);
+			if (v == NULL)
+				return NULL;
+			h->h_cpu = v;
+		}
+		v->v_host = h;
+		v->v_sched->r_san = &h->h_san;
+		san_leave(&h->h_san, &v->v_idle->t_san, false);
+		cmd = quern_switch(&h->h_sp, v->v_idle->t_sp, 0,
+		    v->v_idle->t_san.sn_fiber);
+		host_arrived(h);
+	}
+}
+
+/*
+ * Entered by the first switch to the host's stack after quern_enter, owning
+ * h_cpu; its result is quern_enter's.
+ */
+int64_t
+quern_host_loop(struct qthread *t, uintptr_t cmd)
+{
+	struct qhost *h = t->t_host;
+	struct quern *k = h->h_k;
+	struct qcpu *v;
+	int64_t ret = -Q_ENOTRECOVERABLE;
+
+	__atomic_fetch_add(&k->k_inside, 1, __ATOMIC_SEQ_CST);
+	host_arrived(h);
+	v = drive(h, cmd);
+	if (v != NULL)
+		cpu_release(k, v);
+	if (__atomic_load_n(&h->h_done, __ATOMIC_ACQUIRE)) {
+		ret = h->h_ret;
+		thread_free(t);
+	}
+	__atomic_fetch_sub(&k->k_inside, 1, __ATOMIC_SEQ_CST);
+	return ret;
+}
+
+int
+host_run(struct quern *k, bool runner, uint64_t deadline)
+{
+	struct qthread *t;
+	struct qhost *h;
+	struct qcpu *v;
+	int error;
+
+	__atomic_fetch_add(&k->k_inside, !runner, __ATOMIC_SEQ_CST);
+	error = thread_alloc(k, &t);
+	if (error != 0)
+		goto out;
+	h = t->t_host;
+	h->h_poll = !runner;
+	h->h_runner = runner;
+	h->h_deadline = deadline;
+	san_host(&h->h_san);
+	v = cpu_try_any(k, 0);
+	if (v == NULL)
+		v = want_cpu(k, h, 0);
+	if (v != NULL) {
+		h->h_cpu = v;
+		v = drive(h, 0);
+	}
+	if (v != NULL)
+		cpu_release(k, v);
+	error = is_dead(k) ? -Q_ENOTRECOVERABLE : h->h_ran;
+	thread_free(t);
+out:
+	__atomic_fetch_sub(&k->k_inside, !runner, __ATOMIC_SEQ_CST);
+	return error;
+}

@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * RAM pages: a buddy allocator and the life of a page.
+ *
+ * Definitions.  A block is 1 << order pages, aligned to its size.  Pages from
+ * pp_virgin on have never been used: neither they nor their structures have
+ * been touched, so a new kernel costs nothing for its RAM.
+ *
+ * P1  A free block below pp_virgin is on pp_free[order], its head has QPG_FREE
+ *     and pg_order, and its buddy is not a free block of the same order.
+ * P2  An allocated block's head has at least one reference.
+ * P3  A block is freed with no mapper, no pin and not busy.
+ *
+ * Locks: pp_lock is a leaf.  The mutexes of the reverse map are hashed by page
+ * and held across the mappers' callbacks.
+ */
+#include "impl.h"
+
+#include "page.h"
+
+#define HASH 64u
+
+struct qpages {
+	struct hspin pp_lock;
+	struct qlist pp_free[QPAGE_MAXORDER + 1]; /* [pp_lock] */
+	uint64_t pp_virgin;  /* [pp_lock] */
+	uint64_t pp_nfree;   /* [pp_lock] virgin ones included */
+	uint64_t pp_npage;   /* [I] */
+	struct qpage *pp_page; /* [I] */
+	char *pp_base;       /* [I] */
+	struct qwaitq pp_wait[HASH];
+	struct qmutex pp_rmap[HASH];
+};
+
+_Static_assert(sizeof(struct qpage) == 64, "a page structure a cache line");
+_Static_assert(sizeof(struct qpages) <= 2 * QUERN_PAGE_SIZE, "fits its map");
+
+static inline uint64_t
+page_index(const struct qpages *pp, const struct qpage *pg)
+{
+	return (uint64_t)(pg - pp->pp_page);
+}
+
+static inline unsigned
+page_hash(const struct qpages *pp, const struct qpage *pg)
+{
+	return (unsigned)(page_index(pp, pg) % HASH);
+}
+
+int
+page_init(struct quern *k, size_t ram)
+{
+	const struct quern_hyper *hy = k->k_hyper;
+	struct qpages *pp;
+	void *mem;
+	unsigned i;
+	int error;
+
+	error = hy->map(k->k_ctx, 2 * QUERN_PAGE_SIZE, QUERN_PAGE_SIZE, 0,
+	    &mem);
+	if (error != 0)
+		return error;
+	pp = k->k_pages = mem;
+	for (i = 0; i <= QPAGE_MAXORDER; i++)
+		qlist_init(&pp->pp_free[i]);
+	for (i = 0; i < HASH; i++) {
+		qwaitq_init(&pp->pp_wait[i]);
+		qmutex_init(&pp->pp_rmap[i], "rmap");
+	}
+	error = hy->map(k->k_ctx,
+	    QROUNDUP(ram / QUERN_PAGE_SIZE * sizeof(struct qpage),
+		QUERN_PAGE_SIZE),
+	    QUERN_PAGE_SIZE, 0, &mem);
+	if (error != 0)
+		return error;
+	pp->pp_page = mem;
+	pp->pp_npage = pp->pp_nfree = ram / QUERN_PAGE_SIZE;
+	error = hy->ram_create(k->k_ctx, ram, &mem);
+	if (error != 0)
+		return error;
+	pp->pp_base = mem;
+	return 0;
+}
+
+void
+page_fini(struct quern *k)
+{
+	struct qpages *pp = k->k_pages;
+
+	if (pp == NULL)
+		return;
+	if (pp->pp_page != NULL)
+		k->k_hyper->unmap(k->k_ctx, pp->pp_page,
+		    QROUNDUP(pp->pp_npage * sizeof(struct qpage),
+			QUERN_PAGE_SIZE));
+	k->k_hyper->unmap(k->k_ctx, pp, 2 * QUERN_PAGE_SIZE);
+	k->k_pages = NULL;
+}
+
+void
+page_stats(struct quern *k, uint64_t *total, uint64_t *free)
+{
+	struct qpages *pp = k->k_pages;
+
+	*total = pp->pp_npage;
+	*free = __atomic_load_n(&pp->pp_nfree, __ATOMIC_RELAXED);
+}
+
+/* ---- buddies ----------------------------------------------------------- */
+
+static void
+block_add(struct qpages *pp, uint64_t i, unsigned order)
+{
+	struct qpage *pg = &pp->pp_page[i];
+
+	pg->pg_flags = QPG_FREE;
+	pg->pg_order = (uint8_t)order;
+	qlist_prepend(&pp->pp_free[order], &pg->pg_link);
+}
+
+static void
+block_remove(struct qpage *pg)
+{
+	pg->pg_flags = 0;
+	qlist_del(&pg->pg_link);
+}
+
+/* Add a block, merging it with its buddy as long as that is free. */
+static void
+block_merge(struct qpages *pp, uint64_t i, unsigned order)
+{
+	struct qpage *buddy;
+	uint64_t b;
+
+	for (; order < QPAGE_MAXORDER; order++) {
+		b = i ^ (UINT64_C(1) << order);
+		if (b + (UINT64_C(1) << order) > pp->pp_virgin)
+			break;
+		buddy = &pp->pp_page[b];
+		if ((buddy->pg_flags & QPG_FREE) == 0 ||
+		    buddy->pg_order != order)
+			break;
+		block_remove(buddy);
+		if (b < i)
+			i = b;
+	}
+	block_add(pp, i, order);
+}
+
+/* Take a block off the virgin pages; what alignment skips becomes free. */
+static struct qpage *
+block_carve(struct qpages *pp, unsigned order)
+{
+	uint64_t size = UINT64_C(1) << order, i = QROUNDUP(pp->pp_virgin, size);
+	unsigned o;
+
+	if (i + size > pp->pp_npage)
+		return NULL;
+	while (pp->pp_virgin < i) {
+		o = (unsigned)__builtin_ctzll(pp->pp_virgin);
+		if (o > QPAGE_MAXORDER)
+			o = QPAGE_MAXORDER;
+		pp->pp_virgin += UINT64_C(1) << o;
+		block_merge(pp, pp->pp_virgin - (UINT64_C(1) << o), o);
+	}
+	pp->pp_virgin = i + size;
+	return &pp->pp_page[i];
+}
+
+static struct qpage *
+block_take(struct qpages *pp, unsigned order)
+{
+	struct qpage *pg;
+	unsigned o;
+
+	for (o = order; o <= QPAGE_MAXORDER; o++) {
+		if (qlist_empty(&pp->pp_free[o]))
+			continue;
+		pg = QLIST_ELEM(pp->pp_free[o].l_next, struct qpage, pg_link);
+		block_remove(pg);
+		while (o > order) {
+			o--;
+			block_add(pp,
+			    page_index(pp, pg) + (UINT64_C(1) << o), o);
+		}
+		return pg;
+	}
+	return block_carve(pp, order);
+}
+
+struct qpage *
+qpage_alloc(struct quern *k, unsigned order)
+{
+	struct qpages *pp = k->k_pages;
+	struct qpage *pg;
+
+	qassert(order <= QPAGE_MAXORDER);
+	if (qalloc_fails(k))
+		return NULL;
+	vspin_lock(k, &pp->pp_lock);
+	pg = block_take(pp, order);
+	if (pg != NULL)
+		__atomic_store_n(&pp->pp_nfree,
+		    pp->pp_nfree - (UINT64_C(1) << order), __ATOMIC_RELAXED);
+	vspin_unlock(k, &pp->pp_lock);
+	if (pg == NULL)
+		return NULL;
+	pg->pg_flags = 0;
+	pg->pg_refs = 1;
+	pg->pg_pins = 0;
+	pg->pg_order = (uint8_t)order;
+	pg->pg_obj = NULL;
+	pg->pg_index = 0;
+	qlist_init(&pg->pg_link);
+	qlist_init(&pg->pg_mappers);
+	return pg;
+}
+
+static void
+page_free(struct quern *k, struct qpage *pg)
+{
+	struct qpages *pp = k->k_pages;
+
+	qassert(qlist_empty(&pg->pg_mappers));
+	qassert(pg->pg_pins == 0);
+	qassert((pg->pg_flags & (QPG_BUSY | QPG_FREE)) == 0);
+	qassert(qlist_empty(&pg->pg_link));
+	vspin_lock(k, &pp->pp_lock);
+	__atomic_store_n(&pp->pp_nfree,
+	    pp->pp_nfree + (UINT64_C(1) << pg->pg_order), __ATOMIC_RELAXED);
+	block_merge(pp, page_index(pp, pg), pg->pg_order);
+	vspin_unlock(k, &pp->pp_lock);
+}
+
+/* ---- references, addresses ----------------------------------------------- */
+
+void
+qpage_get(struct qpage *pg)
+{
+	uint32_t old = __atomic_fetch_add(&pg->pg_refs, 1, __ATOMIC_RELAXED);
+
+	qassert(old != 0);
+}
+
+void
+qpage_put(struct quern *k, struct qpage *pg)
+{
+	uint32_t old = __atomic_fetch_sub(&pg->pg_refs, 1, __ATOMIC_ACQ_REL);
+
+	qassert(old != 0);
+	if (old == 1)
+		page_free(k, pg);
+}
+
+void *
+qpage_data(struct quern *k, const struct qpage *pg)
+{
+	return k->k_pages->pp_base + qpage_offset(k, pg);
+}
+
+uint64_t
+qpage_offset(struct quern *k, const struct qpage *pg)
+{
+	return page_index(k->k_pages, pg) * QUERN_PAGE_SIZE;
+}
+
+struct qpage *
+qpage_at(struct quern *k, uint64_t off)
+{
+	struct qpages *pp = k->k_pages;
+
+	if (off / QUERN_PAGE_SIZE >= pp->pp_npage)
+		return NULL;
+	return &pp->pp_page[off / QUERN_PAGE_SIZE];
+}
+
+/* ---- busy, pins, dirty ----------------------------------------------------- */
+
+bool
+qpage_trybusy(struct qpage *pg)
+{
+	return (__atomic_fetch_or(&pg->pg_flags, QPG_BUSY, __ATOMIC_ACQUIRE) &
+		   QPG_BUSY) == 0;
+}
+
+void
+qpage_busy(struct quern *k, struct qpage *pg)
+{
+	struct qwaitq *w = &k->k_pages->pp_wait[page_hash(k->k_pages, pg)];
+
+	while (!qpage_trybusy(pg)) {
+		qspin_lock(&w->w_lock);
+		__atomic_fetch_or(&pg->pg_flags, QPG_WANTED, __ATOMIC_RELAXED);
+		if (qpage_trybusy(pg)) {
+			qspin_unlock(&w->w_lock);
+			return;
+		}
+		(void)qwaitq_sleep(w, &w->w_lock, 0, QUERN_NEVER);
+	}
+}
+
+void
+qpage_unbusy(struct quern *k, struct qpage *pg)
+{
+	struct qwaitq *w = &k->k_pages->pp_wait[page_hash(k->k_pages, pg)];
+	uint32_t old;
+
+	old = __atomic_fetch_and(&pg->pg_flags, ~(QPG_BUSY | QPG_WANTED),
+	    __ATOMIC_RELEASE);
+	qassert(old & QPG_BUSY);
+	if (old & QPG_WANTED)
+		(void)qwaitq_wake_all(w);
+}
+
+void
+qpage_pin(struct qpage *pg)
+{
+	__atomic_fetch_add(&pg->pg_pins, 1, __ATOMIC_ACQUIRE);
+}
+
+void
+qpage_unpin(struct qpage *pg)
+{
+	uint32_t old = __atomic_fetch_sub(&pg->pg_pins, 1, __ATOMIC_RELEASE);
+
+	qassert(old != 0);
+}
+
+bool
+qpage_dirty(struct qpage *pg)
+{
+	return (__atomic_fetch_or(&pg->pg_flags, QPG_DIRTY | QPG_REFERENCED,
+		    __ATOMIC_ACQ_REL) &
+		   QPG_DIRTY) == 0;
+}
+
+/* ---- the reverse map --------------------------------------------------------- */
+
+static struct qmutex *
+rmap_lock(struct quern *k, const struct qpage *pg)
+{
+	struct qmutex *m = &k->k_pages->pp_rmap[page_hash(k->k_pages, pg)];
+
+	qmutex_lock(m);
+	return m;
+}
+
+bool
+qpage_clean(struct quern *k, struct qpage *pg)
+{
+	struct qpage_mapper *m;
+	struct qmutex *lock;
+	struct qlist *l;
+	uint32_t old;
+
+	qassert(pg->pg_flags & QPG_BUSY);
+	lock = rmap_lock(k, pg);
+	QLIST_FOREACH(l, &pg->pg_mappers) {
+		m = QLIST_ELEM(l, struct qpage_mapper, pm_link);
+		m->pm_ops->po_protect(m, pg);
+	}
+	old = __atomic_fetch_and(&pg->pg_flags, ~QPG_DIRTY, __ATOMIC_ACQ_REL);
+	qmutex_unlock(lock);
+	return (old & QPG_DIRTY) != 0;
+}
+
+void
+qpage_map(struct quern *k, struct qpage *pg, struct qpage_mapper *m)
+{
+	struct qmutex *lock = rmap_lock(k, pg);
+
+	qassert(pg->pg_refs != 0);
+	qlist_append(&pg->pg_mappers, &m->pm_link);
+	qmutex_unlock(lock);
+}
+
+void
+qpage_unmap(struct quern *k, struct qpage *pg, struct qpage_mapper *m)
+{
+	struct qmutex *lock = rmap_lock(k, pg);
+
+	qlist_del(&m->pm_link);
+	qmutex_unlock(lock);
+}
+
+void
+qpage_invalidate(struct quern *k, struct qpage *pg)
+{
+	struct qpage_mapper *m;
+	struct qmutex *lock;
+
+	qassert(pg->pg_flags & QPG_BUSY);
+	lock = rmap_lock(k, pg);
+	while (!qlist_empty(&pg->pg_mappers)) {
+		m = QLIST_ELEM(pg->pg_mappers.l_next, struct qpage_mapper,
+		    pm_link);
+		qlist_del(&m->pm_link);
+		m->pm_ops->po_invalidate(m, pg);
+	}
+	qmutex_unlock(lock);
+}
+
+bool
+qpage_mapped(struct quern *k, struct qpage *pg)
+{
+	struct qmutex *lock = rmap_lock(k, pg);
+	bool mapped = !qlist_empty(&pg->pg_mappers);
+
+	qmutex_unlock(lock);
+	return mapped;
+}

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * RAM pages: memory that may reach a guest.  Each has a struct qpage.
+ *
+ * Who holds a reference may use the page; the object (page cache, anonymous
+ * memory) that owns it keeps one while it is the page's pg_obj.  The state bits
+ * are changed atomically; QPG_BUSY is the page's sleeping lock, for whoever
+ * fills, writes or moves it.
+ *
+ * Invariant (design, section 6): a page goes back to the allocator, and a write
+ * protection counts, only after every address space that may map it has
+ * acknowledged.  The allocator asserts what it can see: no mapping is left in
+ * the reverse map and nobody holds the page busy or pinned.
+ */
+#ifndef QUERN_PAGE_H
+#define QUERN_PAGE_H
+
+#include <quern/list.h>
+#include <quern/lock.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct qpage;
+
+/* The largest block is 1 << this pages: 4 MiB. */
+#define QPAGE_MAXORDER 10u
+
+/* pg_flags */
+#define QPG_FREE 1u      /* on a free list, head of its block */
+#define QPG_BUSY 2u      /* being filled, written or moved */
+#define QPG_WANTED 4u    /* somebody sleeps for QPG_BUSY */
+#define QPG_DIRTY 8u     /* newer than what is on disk */
+#define QPG_VALID 16u    /* contents are what they should be */
+#define QPG_REFERENCED 32u /* used since the last look */
+
+/*
+ * One who maps the page; embedded in the mapper's own structure.  The page
+ * calls back to have its mappings removed or made read-only; both are
+ * synchronous: on return no address space can (write) access the page.  The
+ * callbacks run with the page's reverse-map mutex held: they may sleep, but
+ * not call qpage_map or qpage_unmap.
+ */
+struct qpage_mapper {
+	struct qlist pm_link; /* on pg_mappers */
+	const struct qpage_mapper_ops *pm_ops;
+};
+
+struct qpage_mapper_ops {
+	/* Remove every mapping of the page by this mapper, which has been
+	 * taken out of the reverse map. */
+	void (*po_invalidate)(struct qpage_mapper *, struct qpage *);
+	/* Make its mappings read-only; the next write faults again. */
+	void (*po_protect)(struct qpage_mapper *, struct qpage *);
+};
+
+/* 64 bytes; the array is in host memory that is touched as pages are used. */
+struct qpage {
+	uint32_t pg_flags;        /* [a] QPG_* */
+	uint32_t pg_refs;         /* [a] */
+	uint32_t pg_pins;         /* [a] for I/O by address */
+	uint8_t pg_order;         /* of the block it heads, free or not */
+	uint8_t pg_pad[3];
+	struct qlist pg_link;     /* free list; the owner's when allocated */
+	struct qlist pg_mappers;  /* [reverse-map mutex] */
+	void *pg_obj;             /* [busy] the owner */
+	uint64_t pg_index;        /* [busy] where in it, in pages */
+};
+
+/* Allocate 1 << `order` contiguous pages, not zeroed; one reference on the
+ * first.  NULL: none left.  Does not sleep. */
+struct qpage *qpage_alloc(struct quern *k, unsigned order) QMUSTCHECK;
+
+/* Take a reference. */
+void qpage_get(struct qpage *pg);
+
+/* Drop one; the last frees the block.  Does not sleep. */
+void qpage_put(struct quern *k, struct qpage *pg);
+
+/* Where the kernel sees the page. */
+void *qpage_data(struct quern *k, const struct qpage *pg);
+
+/* Its offset in the RAM arena, and back.  NULL: out of range. */
+uint64_t qpage_offset(struct quern *k, const struct qpage *pg);
+struct qpage *qpage_at(struct quern *k, uint64_t off);
+
+/* Make busy, sleeping until it is not; done again by qpage_unbusy. */
+void qpage_busy(struct quern *k, struct qpage *pg);
+bool qpage_trybusy(struct qpage *pg);
+void qpage_unbusy(struct quern *k, struct qpage *pg);
+
+/* Keep in place for I/O; pins nest.  A pinned page is not reclaimed. */
+void qpage_pin(struct qpage *pg);
+void qpage_unpin(struct qpage *pg);
+
+/* Set QPG_DIRTY; true when it was clean. */
+bool qpage_dirty(struct qpage *pg);
+
+/*
+ * Begin to write a dirty page back: protect every mapping, then clear
+ * QPG_DIRTY, so that a store after this makes it dirty again.  Caller holds it
+ * busy.  True when it was dirty.  May sleep.
+ */
+bool qpage_clean(struct quern *k, struct qpage *pg);
+
+/* Enter a mapper into the reverse map, or take it out. */
+void qpage_map(struct quern *k, struct qpage *pg, struct qpage_mapper *m);
+void qpage_unmap(struct quern *k, struct qpage *pg, struct qpage_mapper *m);
+
+/* Have every mapper remove its mappings.  Caller holds it busy; may sleep. */
+void qpage_invalidate(struct quern *k, struct qpage *pg);
+
+/* Is anyone mapping it? */
+bool qpage_mapped(struct quern *k, struct qpage *pg);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* QUERN_PAGE_H */

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Log lines, assertions and panics.
+ *
+ * A panic marks the instance dead and leaves; every other thread inside leaves
+ * at its next look at k_dead: the idle loop, a switch, a lock's slow path, a
+ * spin.  Their stacks are abandoned as they are.  Other instances do not notice.
+ */
+#include "impl.h"
+
+#define LINE_MAX 512
+
+/* How deep a backtrace goes, and how far into the client's stack. */
+#define FRAMES_MAX 24u
+#define FRAMES_HOST 4u
+
+static void
+log_line(struct quern *k, enum quern_log_level level, char *line, size_t len)
+{
+	if (k->k_logfn != NULL)
+		k->k_logfn(k->k_arg, level, line);
+	else
+		k->k_hyper->log(k->k_ctx, level, line, len);
+}
+
+static void
+vlog(struct quern *k, enum quern_log_level level, const char *fmt, va_list ap)
+{
+	char line[LINE_MAX];
+	int n, m;
+
+	n = qsnprintf(line, sizeof(line), "%s: ", k->k_name);
+	m = qvsnprintf(line + n, sizeof(line) - (size_t)n, fmt, ap);
+	n += m;
+	if ((size_t)n >= sizeof(line))
+		n = (int)sizeof(line) - 1;
+	log_line(k, level, line, (size_t)n);
+}
+
+void
+qlog(struct quern *k, enum quern_log_level level, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vlog(k, level, fmt, ap);
+	va_end(ap);
+}
+
+/*
+ * Log return addresses from frame pointer `fp`, which is on the stack of `t`.
+ * The chain leaves a client's kernel stack through quern_enter and goes on
+ * through our own frames on the host's stack into the client.
+ */
+void
+trace_backtrace(struct quern *k, struct qthread *t, uintptr_t fp)
+{
+	uintptr_t top = (uintptr_t)t, bottom = top - QSTACK_SIZE + QTHREAD_ROOM;
+	const uintptr_t *f;
+	unsigned i, host = 0;
+
+	for (i = 0; i < FRAMES_MAX && fp != 0 && fp % 8 == 0; i++) {
+		if (fp < bottom || fp >= top) {
+			if (!t->t_client || host++ == FRAMES_HOST)
+				break;
+		} else if (host != 0) {
+			break;
+		}
+		f = (const uintptr_t *)fp;
+		qlog(k, QUERN_LOG_ERR, "  #%u 0x%lx%s", i, (uint64_t)f[1],
+		    host != 0 ? " (host stack)" : "");
+		fp = f[0];
+	}
+}
+
+/* Mark dead, once; false when it was already. */
+static bool
+kill_once(struct quern *k, const char *message)
+{
+	uint32_t alive = 0;
+
+	if (!__atomic_compare_exchange_n(&k->k_dead, &alive, 1, false,
+		__ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+		return false;
+	qsnprintf(k->k_panicmsg, sizeof(k->k_panicmsg), "%s", message);
+	qlog(k, QUERN_LOG_EMERG, "panic: %s", message);
+	return true;
+}
+
+void
+quern_kill(struct quern *k, const char *message)
+{
+	if (!kill_once(k, message))
+		return;
+	if (k->k_panicfn != NULL)
+		k->k_panicfn(k->k_arg, k->k_panicmsg);
+	host_kick_all(k);
+}
+
+void
+qpanic(struct quern *k, const char *fmt, ...)
+{
+	struct qthread *t = qthread_current();
+	char message[LINE_MAX / 2];
+	va_list ap;
+
+	va_start(ap, fmt);
+	qvsnprintf(message, sizeof(message), fmt, ap);
+	va_end(ap);
+	if (kill_once(k, message)) {
+		qlog(k, QUERN_LOG_ERR, "in thread %s, state %u, on vCPU %u",
+		    t->t_name, t->t_state, t->t_cpu->v_id);
+		trace_backtrace(k, t, (uintptr_t)__builtin_frame_address(0));
+		if (k->k_panicfn != NULL)
+			k->k_panicfn(k->k_arg, k->k_panicmsg);
+		host_kick_all(k);
+	}
+	sched_leave_dead();
+}
+
+void
+qassert_fail(const char *expr, const char *file, int line, const char *func)
+{
+	qpanic(quern_current(), "%s:%d: %s: assertion failed: %s", file, line,
+	    func, expr);
+}
+
+void
+host_assert_fail(struct quern *k, const char *expr, const char *file, int line)
+{
+	/* No kernel stack to leave from: the host process is in doubt. */
+	quern_kill(k, expr);
+	qlog(k, QUERN_LOG_EMERG, "%s:%d: assertion failed: %s", file, line,
+	    expr);
+	__builtin_trap();
+}

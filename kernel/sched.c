@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The scheduler.
+ *
+ * Definitions.  A *kernel thread* is a stack and a saved context.  A *vCPU*
+ * runs one thread at a time.  A *host thread* lends its processor: it owns
+ * (v_owner) a vCPU, and with that the right to run kernel code on it.  There
+ * are kernel stacks and host stacks; kernel code proper runs on kernel stacks
+ * only, where the current thread and vCPU are a mask and a load away.  On a
+ * host stack there is only host.c.
+ *
+ *   host stack             kernel stacks of a vCPU
+ *   ----------             -----------------------
+ *   host_call ---enter---> client's thread --sleeps--> other threads
+ *                          returns | done                 |
+ *   host_call <--leave-------------+                      v
+ *   quern_host_loop <---WAIT or LEAVE--- idle thread (one a vCPU)
+ *        |  gives the vCPU away, waits in cpu_idle
+ *        +--takes a vCPU with work--> idle thread
+ *
+ * A call that never sleeps is a compare-and-swap, a change of stacks, the
+ * handler, a change back and an exchange.  If it sleeps, its host thread stays
+ * and runs other threads, and any other host thread may go on with *it*: a
+ * client's thread is a thread like any other until its call ends, which the
+ * host thread that made the call is told (host_done).
+ *
+ * States of a thread and who makes the transition:
+ *
+ *   FREE -> RUNNING	host_call (client), sched_ready's READY (others)
+ *   RUNNING -> SLEEPING	qwaitq_sleep, under the wait queue's lock
+ *   SLEEPING -> READY	sched_wake, by compare-and-swap: one waker wins
+ *   READY -> RUNNING	switch_to
+ *   RUNNING -> READY	qthread_yield
+ *   RUNNING -> DONE	quern_thread_start, quern_client_exit
+ *   DONE -> FREE	thread_free, by the joiner or the call's host thread
+ *
+ * Invariants:
+ *
+ * S1  A thread is on a run queue iff it is READY (the gap is under r_lock).
+ * S2  t_oncpu is set from before a thread runs until its context is saved;
+ *     whoever picks it waits for that.  sched_arrived, on the next stack, is
+ *     what clears it.
+ * S3  Only the runner of a vCPU adds to its run queue, except for bound
+ *     threads; anyone running any vCPU may take from it.
+ * S4  If host threads are idle in a kernel, one of them is leader, or a vCPU is
+ *     owned and its runner will look on leaving (host.c).
+ * S5  Nobody sleeps or leaves with a spin lock held.
+ *
+ * Kernel code is not preempted.  Wake-ups go to the waker's vCPU; an idle vCPU
+ * steals.  Events and timers are looked at whenever the idle thread runs and on
+ * every POLL_SWITCHES-th switch.
+ */
+#include "impl.h"
+
+#define POLL_SWITCHES 16u
+
+/* ---- run queues ------------------------------------------------------ */
+
+void
+sched_init_cpu(struct quern *k, struct qcpu *v)
+{
+	struct qcpu_sched *r = v->v_sched;
+	unsigned i;
+
+	for (i = 0; i < QNPRIO; i++)
+		qlist_init(&r->r_queue[i]);
+	r->r_next = QUERN_NEVER;
+	wheel_init(&r->r_wheel, qclock_mono(k));
+}
+
+static void
+queue_add(struct qcpu *v, struct qthread *t)
+{
+	struct qcpu_sched *r = v->v_sched;
+
+	vspin_lock(v->v_k, &r->r_lock);
+	qassert(qlist_empty(&t->t_link));
+	qlist_append(&r->r_queue[t->t_prio], &t->t_link);
+	r->r_bits |= 1u << t->t_prio;
+	__atomic_store_n(&r->r_count, r->r_count + 1, __ATOMIC_SEQ_CST);
+	vspin_unlock(v->v_k, &r->r_lock);
+}
+
+/* Take the best thread of `v` that `thief` may run; NULL: itself. */
+static struct qthread *
+queue_take(struct qcpu *v, const struct qcpu *thief)
+{
+	struct qcpu_sched *r = v->v_sched;
+	struct qthread *t, *best = NULL;
+	struct qlist *l;
+	unsigned prio;
+
+	if (__atomic_load_n(&r->r_count, __ATOMIC_RELAXED) == 0)
+		return NULL;
+	vspin_lock(v->v_k, &r->r_lock);
+	for (prio = 0; prio < QNPRIO && best == NULL; prio++) {
+		if ((r->r_bits & 1u << prio) == 0)
+			continue;
+		QLIST_FOREACH(l, &r->r_queue[prio]) {
+			t = QLIST_ELEM(l, struct qthread, t_link);
+			if (thief == NULL || t->t_bound == QCPU_ANY) {
+				best = t;
+				break;
+			}
+		}
+		if (best == NULL)
+			continue;
+		qlist_del(&best->t_link);
+		if (qlist_empty(&r->r_queue[prio]))
+			r->r_bits &= ~(1u << prio);
+		__atomic_store_n(&r->r_count, r->r_count - 1,
+		    __ATOMIC_SEQ_CST);
+	}
+	vspin_unlock(v->v_k, &r->r_lock);
+	return best;
+}
+
+static struct qthread *
+steal(struct qcpu *v)
+{
+	struct quern *k = v->v_k;
+	struct qthread *t;
+	unsigned i;
+
+	for (i = 1; i < k->k_ncpu; i++) {
+		t = queue_take(k->k_cpu[(v->v_id + i) % k->k_ncpu], v);
+		if (t != NULL) {
+			v->v_sched->r_steals++;
+			return t;
+		}
+	}
+	return NULL;
+}
+
+void
+sched_ready(struct qthread *t)
+{
+	struct qcpu *v = qcpu_current(), *to = v;
+	struct quern *k = v->v_k;
+
+	__atomic_store_n(&t->t_state, QT_READY, __ATOMIC_RELEASE);
+	if (t->t_bound != QCPU_ANY)
+		to = k->k_cpu[t->t_bound];
+	queue_add(to, t);
+	qchoice(v, QUERN_YIELD_WAKE);
+	if (k->k_ncpu > 1 &&
+	    (to != v || v->v_sched->r_count > 1 || t->t_prio == QPRIO_HIGH))
+		host_alert(k);
+}
+
+bool
+sched_wake(struct qthread *t, int why)
+{
+	uint32_t want = QT_SLEEPING;
+
+	/* RUNNING in between: on no queue, and no other waker can win. */
+	if (!__atomic_compare_exchange_n(&t->t_state, &want, QT_RUNNING, false,
+		__ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+		return false;
+	t->t_wake = why;
+	sched_ready(t);
+	return true;
+}
+
+/* ---- switching ------------------------------------------------------- */
+
+/* First thing on a new stack: the one we came from may now be run elsewhere. */
+static void
+sched_arrived(struct qcpu *v)
+{
+	struct qthread *prev = v->v_sched->r_prev;
+	struct quern *k = v->v_k;
+	bool done, client;
+
+	v->v_sched->r_prev = NULL;
+	if (prev == NULL)
+		return;
+	done = thread_is_done(prev);
+	client = prev->t_client;
+	__atomic_store_n(&prev->t_oncpu, 0, __ATOMIC_RELEASE);
+	if (!done)
+		return;
+	if (client)
+		host_done(prev->t_host);
+	else
+		(void)qwaitq_wake_all(&k->k_join);
+}
+
+static void
+wait_offcpu(struct qthread *t)
+{
+	struct quern *k = t->t_k;
+
+	while (qunlikely(__atomic_load_n(&t->t_oncpu, __ATOMIC_ACQUIRE))) {
+		if (__atomic_load_n(&k->k_dead, __ATOMIC_RELAXED))
+			sched_leave_dead();
+		k->k_hyper->cpu_yield(k->k_ctx, QUERN_YIELD_SPIN);
+	}
+}
+
+/* Go from the current thread to the context at `sp` on stack `to`. */
+static uintptr_t
+jump(struct qcpu *v, struct qthread *cur, struct qsan *to, void *sp,
+    uintptr_t arg, bool last)
+{
+	uintptr_t r;
+
+	v->v_sched->r_san = &cur->t_san;
+	san_leave(&cur->t_san, to, last);
+	r = quern_switch(&cur->t_sp, sp, arg, to->sn_fiber);
+	v = qcpu_current();
+	san_arrive(&cur->t_san, v->v_sched->r_san);
+	return r;
+}
+
+static void
+switch_to(struct qcpu *v, struct qthread *cur, struct qthread *next)
+{
+	if (next != v->v_idle)
+		wait_offcpu(next);
+	next->t_cpu = v;
+	next->t_oncpu = 1;
+	next->t_switches++;
+	__atomic_store_n(&next->t_state, QT_RUNNING, __ATOMIC_RELAXED);
+	v->v_sched->r_switches++;
+	v->v_sched->r_prev = cur == v->v_idle ? NULL : cur;
+	(void)jump(v, cur, &next->t_san, next->t_sp, 0, thread_is_done(cur));
+	sched_arrived(qcpu_current());
+}
+
+/* Hand the vCPU back to the host thread that runs it, on its own stack. */
+static void
+switch_host(struct qcpu *v, struct qthread *cur, enum qhost_cmd cmd)
+{
+	struct qhost *h = v->v_host;
+
+	v->v_sched->r_prev = cur == v->v_idle ? NULL : cur;
+	(void)jump(v, cur, &h->h_san, h->h_sp, cmd, thread_is_done(cur));
+	sched_arrived(qcpu_current());
+}
+
+void
+sched_leave_dead(void)
+{
+	struct qthread *cur = qthread_current();
+	struct qcpu *v = cur->t_cpu;
+
+	cur->t_moved = true;
+	if (v->v_spare == cur)
+		v->v_spare = NULL;
+	v->v_sched->r_prev = NULL;
+	(void)jump(v, cur, &v->v_host->h_san, v->v_host->h_sp, QHOST_LEAVE,
+	    true);
+	__builtin_unreachable();
+}
+
+/* Is the call of the host thread that runs `v` over? */
+static bool
+host_may_leave(struct qcpu *v)
+{
+	return __atomic_load_n(&v->v_host->h_done, __ATOMIC_ACQUIRE);
+}
+
+void
+sched_switch(void)
+{
+	struct qthread *cur = qthread_current(), *next;
+	struct qcpu *v = cur->t_cpu;
+
+	qassert(cur->t_spins == 0);
+	if (qunlikely(__atomic_load_n(&v->v_k->k_dead, __ATOMIC_RELAXED)))
+		sched_leave_dead();
+	qchoice(v, QUERN_YIELD_SWITCH);
+	if (!cur->t_moved) {
+		cur->t_moved = true;
+		if (v->v_spare == cur)
+			v->v_spare = NULL;
+	}
+	next = NULL;
+	if (!host_may_leave(v) && ++v->v_sched->r_tick % POLL_SWITCHES != 0)
+		next = queue_take(v, NULL);
+	if (next == cur) {
+		__atomic_store_n(&cur->t_state, QT_RUNNING, __ATOMIC_RELAXED);
+		return;
+	}
+	switch_to(v, cur, next != NULL ? next : v->v_idle);
+}
+
+/* ---- the idle thread ------------------------------------------------- */
+
+/* Run the functions of events that the host has delivered, oldest first. */
+static unsigned
+run_inbox(struct qcpu *v)
+{
+	struct qcpu_sched *r = v->v_sched;
+	struct quern_event *ev, *next, *list = NULL;
+	unsigned n = 0;
+
+	if (__atomic_load_n(&r->r_inbox, __ATOMIC_RELAXED) == NULL)
+		return 0;
+	ev = __atomic_exchange_n(&r->r_inbox, NULL, __ATOMIC_ACQUIRE);
+	for (; ev != NULL; ev = next) {
+		next = ev->e_next;
+		ev->e_next = list;
+		list = ev;
+	}
+	for (ev = list; ev != NULL; ev = next, n++) {
+		next = ev->e_next;
+		__atomic_fetch_sub(&r->r_inflight, 1, __ATOMIC_RELAXED);
+		ev->e_fn(v->v_k, ev);
+	}
+	return n;
+}
+
+static unsigned
+look_around(struct qcpu *v)
+{
+	struct quern *k = v->v_k;
+	struct qcpu_sched *r = v->v_sched;
+	unsigned n;
+
+	if (__atomic_load_n(&r->r_inflight, __ATOMIC_RELAXED) != 0)
+		(void)k->k_hyper->cpu_idle(k->k_ctx, NULL,
+		    (uint64_t)1 << v->v_id, r->r_next);
+	n = run_inbox(v);
+	if (r->r_next != QUERN_NEVER)
+		n += wheel_run(v, qclock_mono(k));
+	if (__atomic_load_n(&k->k_intr, __ATOMIC_RELAXED))
+		proc_interrupts(k);
+	return n;
+}
+
+bool
+sched_has_work(struct qcpu *v, uint64_t now)
+{
+	struct qcpu_sched *r = v->v_sched;
+
+	return __atomic_load_n(&r->r_count, __ATOMIC_SEQ_CST) != 0 ||
+	    __atomic_load_n(&r->r_inbox, __ATOMIC_RELAXED) != NULL ||
+	    __atomic_load_n(&r->r_next, __ATOMIC_RELAXED) <= now;
+}
+
+void
+sched_idle_loop(void *arg)
+{
+	struct qcpu *v = arg;
+	struct quern *k = v->v_k;
+	struct qthread *self = v->v_idle, *next;
+
+	for (;;) {
+		if (__atomic_load_n(&k->k_dead, __ATOMIC_RELAXED))
+			sched_leave_dead();
+		if (look_around(v) != 0)
+			v->v_host->h_ran = true;
+		if (host_may_leave(v)) {
+			switch_host(v, self, QHOST_LEAVE);
+			continue;
+		}
+		next = queue_take(v, NULL);
+		if (next == NULL && k->k_ncpu > 1)
+			next = steal(v);
+		if (next == NULL) {
+			switch_host(v, self, QHOST_WAIT);
+			continue;
+		}
+		v->v_host->h_ran = true;
+		switch_to(v, self, next);
+	}
+}
+
+/* ---- where threads begin and end -------------------------------------- */
+
+void
+quern_thread_start(void)
+{
+	struct qthread *t = qthread_current();
+
+	san_arrive(&t->t_san, t->t_cpu->v_sched->r_san);
+	sched_arrived(t->t_cpu);
+	t->t_fn(t->t_arg);
+	qassert(t->t_spins == 0);
+	__atomic_store_n(&t->t_state, QT_DONE, __ATOMIC_RELEASE);
+	sched_switch();
+	__builtin_unreachable();
+}
+
+void
+quern_client_exit(struct qthread *t, int64_t ret)
+{
+	struct qcpu *v = t->t_cpu;
+	struct qhost *h = t->t_host;
+
+	qassert(t->t_spins == 0);
+	h->h_ret = ret;
+	__atomic_store_n(&t->t_state, QT_DONE, __ATOMIC_RELAXED);
+	if (v->v_host == h) /* home: straight to the host's stack */
+		switch_host(v, t, QHOST_LEAVE);
+	else
+		sched_switch();
+	__builtin_unreachable();
+}
+
+void
+qthread_yield(void)
+{
+	struct qthread *cur = qthread_current();
+	struct qcpu *v = cur->t_cpu;
+
+	qassert(cur->t_spins == 0);
+	__atomic_store_n(&cur->t_state, QT_READY, __ATOMIC_RELEASE);
+	queue_add(v, cur);
+	sched_switch();
+}
+
+uint64_t
+qclock_mono(struct quern *k)
+{
+	uint64_t ns = 0;
+
+	(void)k->k_hyper->clock_read(k->k_ctx, QUERN_CLOCK_MONOTONIC, &ns);
+	return ns;
+}
+
+void
+qchoice_slow(struct qcpu *v, enum quern_yield why)
+{
+	v->v_k->k_hyper->cpu_yield(v->v_k->k_ctx, why);
+}

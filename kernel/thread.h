@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Kernel threads and virtual CPUs, as the kernel and its components see them.
+ * The theory is at the head of sched.c.
+ */
+#ifndef QUERN_THREAD_H
+#define QUERN_THREAD_H
+
+#include <quern/base.h>
+#include <quern/list.h>
+#include <quern/san.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct qhost;
+struct quern_proc;
+
+#define QSTACK_SIZE ((size_t)1 << QSTACK_SHIFT)
+
+/* Priorities: 0 runs first. */
+enum qprio {
+	QPRIO_HIGH = 0,   /* interrupt-like work: completions, protocol input */
+	QPRIO_CLIENT = 1, /* calls of clients */
+	QPRIO_NORMAL = 2, /* kernel threads */
+	QPRIO_LOW = 3,    /* background: reclaim, scrubbing */
+	QNPRIO = 4
+};
+
+/* States of a thread; sched.c says who moves between them. */
+enum qtstate {
+	QT_FREE = 0,
+	QT_RUNNING,
+	QT_READY,
+	QT_SLEEPING,
+	QT_DONE
+};
+
+/* Bound to no vCPU. */
+#define QCPU_ANY (-1)
+
+/*
+ * A vCPU, as much of it as inline functions need.  Everything but v_owner is
+ * the runner's own unless marked.
+ */
+struct qcpu {
+	uint32_t v_owner __attribute__((aligned(64))); /* [a] 0: free */
+	uint32_t v_attn;        /* the runner must look around on leaving */
+	struct quern *v_k;      /* [I] */
+	unsigned v_id;          /* [I] */
+	bool v_choice;          /* [I] tell the host of choice points */
+	bool v_smp;             /* [I] there are other vCPUs */
+	struct qthread *v_spare; /* thread for the next client */
+	struct qhost *v_host;   /* who runs it */
+	void **v_mag;           /* [I] the slab allocator's, by class */
+	struct qthread *v_idle; /* [I] */
+	struct qcpu_sched *v_sched; /* [I] run queue, timers, inbox */
+};
+
+/*
+ * A kernel thread.  It lies at the top of its own stack, which is aligned to
+ * its size, so that the current thread is a mask away from the stack pointer.
+ */
+struct qthread {
+	struct qcpu *t_cpu;    /* vCPU it is running or queued on */
+	struct quern *t_k;     /* [I] */
+	struct quern_proc *t_proc; /* whose call it serves, or NULL */
+	struct qhost *t_host;  /* [I] the seat that goes with the stack */
+	uint32_t t_state;      /* [a] enum qtstate */
+	uint32_t t_oncpu;      /* [a] its registers are live on some vCPU */
+	uint32_t t_spins;      /* spin locks held: no sleeping */
+	uint8_t t_prio;        /* enum qprio */
+	bool t_moved;          /* has been switched away from since it entered */
+	bool t_intr;           /* its sleep may be interrupted */
+	bool t_client;         /* serves a host thread's call */
+	int32_t t_bound;       /* vCPU it must run on, or QCPU_ANY */
+	int32_t t_wake;        /* why it was woken: 0 or -errno */
+	uint64_t t_switches;   /* times it was switched to */
+	struct qlist t_link;   /* run queue */
+	struct qlist t_wait;   /* wait queue */
+	struct qlist t_all;    /* [t] every thread of the kernel */
+	void *t_sp;            /* saved stack pointer */
+	struct qsan t_san;
+	void (*t_fn)(void *);
+	void *t_arg;
+	int64_t t_ret;
+	struct qtimer *t_timer; /* [I] for sleeps with a deadline */
+	const struct qwaitq *t_wq; /* what it sleeps on, for debuggers */
+	uint64_t t_trace;      /* trace of system calls: start time */
+	char t_name[24];
+};
+
+/* Room that the thread takes at the top of its stack. */
+#define QTHREAD_ROOM 1024u
+
+/* The running thread.  Valid on kernel stacks only. */
+static inline struct qthread *
+qthread_current(void)
+{
+	uintptr_t sp;
+
+	__asm__("movq %%rsp, %0" : "=r"(sp));
+	return (struct qthread *)((sp | (QSTACK_SIZE - 1)) + 1 -
+	    QTHREAD_ROOM);
+}
+
+/* The vCPU that runs the caller; it may be another after any sleep. */
+static inline struct qcpu *
+qcpu_current(void)
+{
+	return *(struct qcpu *volatile *)&qthread_current()->t_cpu;
+}
+
+/* The caller's kernel. */
+static inline struct quern *
+quern_current(void)
+{
+	return qthread_current()->t_k;
+}
+
+/*
+ * Make a thread that runs fn(arg) and queue it on this vCPU, or on `cpu` when
+ * that is not QCPU_ANY.  `name` is copied.  It ends when fn returns; the
+ * creator owns *tp and must qthread_join it.  Does not block.  -ENOMEM,
+ * -EINVAL (cpu).
+ */
+int qthread_create(struct quern *k, const char *name, void (*fn)(void *),
+    void *arg, enum qprio prio, int cpu, struct qthread **tp) QMUSTCHECK;
+
+/* Wait for its end and give it back.  Sleeps.  Once a thread. */
+void qthread_join(struct qthread *t);
+
+/* Let others run: those of the same or a better priority go first. */
+void qthread_yield(void);
+
+/*
+ * Sleep until `deadline` on the monotonic clock.  0, or -EINTR when `intr` and
+ * the process was interrupted.
+ */
+int qthread_sleep_until(uint64_t deadline, bool intr);
+
+/* The time on the monotonic clock in nanoseconds. */
+uint64_t qclock_mono(struct quern *k);
+
+/* A point where a simulated host may go on with another vCPU. */
+void qchoice_slow(struct qcpu *v, enum quern_yield why);
+
+static inline void
+qchoice(struct qcpu *v, enum quern_yield why)
+{
+	if (qunlikely(v->v_choice))
+		qchoice_slow(v, why);
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* QUERN_THREAD_H */

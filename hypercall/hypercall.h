@@ -290,7 +290,10 @@ struct quern_hyper {
 	/* Read a clock, in nanoseconds.  -EINVAL (no such clock). */
 	int (*clock_read)(void *ctx, enum quern_clock clock, uint64_t *nsp);
 
-	/* How to compute the clocks from the TSC.  -EOPNOTSUPP: it can't be. */
+	/*
+	 * How to compute the clocks from the TSC; to be asked again every second
+	 * or so.  -EOPNOTSUPP: it can't be; -EAGAIN: not yet, ask later.
+	 */
 	int (*clock_params)(void *ctx, struct quern_clock_params *cp);
 
 	/* Fill `buf` with random bytes fit for keys.  -EIO. */
@@ -305,9 +308,13 @@ struct quern_hyper {
 
 	/*
 	 * Read the parameter `name` into `buf`, at most `len` bytes, returning
-	 * its full length.  Known: "host" (the host's name), "ncpu" (CPUs it can
-	 * run, decimal), "pollfd" (a host file descriptor that is readable when
-	 * quern_poll has work, decimal).  Others are the embedder's.  -ENOENT.
+	 * its full length.  Known: "host" ("posix", "sim"), "ncpu" (CPUs it can
+	 * run, decimal), "pollfd" (a host file descriptor, decimal, readable
+	 * while events are ready and from the deadline on that cpu_idle was last
+	 * given without a seat since "pollfd" was first asked for), "choice"
+	 * (there where cpu_yield decides who goes on: call it at every point
+	 * that could matter) and those of channels.  Others are the
+	 * embedder's.  -ENOENT.
 	 */
 	int64_t (*param)(void *ctx, const char *name, void *buf, size_t len);
 
@@ -399,8 +406,12 @@ struct quern_hyper {
 	 * "pty:" (a new one; parameter "pty.ID" is the other end's path),
 	 * "unix:PATH", "unix-listen:PATH", "tcp:HOST:PORT" and
 	 * "tcp-listen:HOST:PORT" with numeric hosts ("[::1]" for IPv6).
-	 * Listeners accept one peer at a time, the next after the last has
-	 * hung up.  -ENOENT, -EACCES, -ECONNREFUSED, -EADDRINUSE, -EINVAL,
+	 * Listeners accept one peer at a time: when the reader has been told of
+	 * the end of the stream, its next read is from the next peer; until then
+	 * writes still go to the last.  Parameter "tcp.ID" is the address of a
+	 * tcp listener, with the port that the host chose for 0.  A tcp
+	 * connection may still be in the making; if it fails, the first read
+	 * or write says why.  -ENOENT, -EACCES, -ECONNREFUSED, -EADDRINUSE, -EINVAL,
 	 * -EPROTONOSUPPORT, -EMFILE.
 	 */
 	int (*chan_open)(void *ctx, const char *name, uint32_t *idp);

@@ -74,17 +74,24 @@ home_of_first(struct quern *k, struct qcpu *v)
 	return h;
 }
 
+static void
+make_leader(struct quern *k, struct qhost *h)
+{
+	__atomic_store_n(&k->k_leader, h, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&h->h_idle, QIDLE_LEADER, __ATOMIC_RELAXED);
+}
+
+/*
+ * The leader, one of the idlers if there was none.  To be kicked in any case:
+ * a new one is waiting for less than it should.  [k_idle_lock]
+ */
 static struct qhost *
 elect(struct quern *k)
 {
-	struct qhost *h = k->k_leader;
-
-	if (h == NULL && !qlist_empty(&k->k_idlers)) {
-		h = QLIST_ELEM(k->k_idlers.l_next, struct qhost, h_link);
-		__atomic_store_n(&k->k_leader, h, __ATOMIC_SEQ_CST);
-		__atomic_store_n(&h->h_idle, QIDLE_LEADER, __ATOMIC_RELAXED);
-	}
-	return h;
+	if (k->k_leader == NULL && !qlist_empty(&k->k_idlers))
+		make_leader(k, QLIST_ELEM(k->k_idlers.l_next, struct qhost,
+				   h_link));
+	return k->k_leader;
 }
 
 static struct qhost *
@@ -232,23 +239,38 @@ find_work(struct qhost *h)
 	struct qcpu *v;
 	uint64_t now = 0, next;
 	unsigned i;
-	bool intr = __atomic_load_n(&k->k_intr, __ATOMIC_SEQ_CST);
 
 	for (i = 0; i < k->k_ncpu; i++) {
 		v = k->k_cpu[(h->h_cpu->v_id + i) % k->k_ncpu];
 		next = __atomic_load_n(&v->v_sched->r_next, __ATOMIC_RELAXED);
 		if (next != QUERN_NEVER && now == 0)
 			now = qclock_mono(k);
-		if ((intr || sched_has_work(v, now)) && cpu_try(v))
+		if (sched_has_work(v, now) && cpu_try(v))
 			return v;
 	}
 	return NULL;
 }
 
+/* Events have come for vCPUs that guests keep: have those come out. */
+static void
+call_runners(struct quern *k)
+{
+	struct qcpu *v;
+	unsigned i;
+
+	for (i = 0; i < k->k_ncpu; i++) {
+		v = k->k_cpu[i];
+		if (__atomic_load_n(&v->v_guest, __ATOMIC_SEQ_CST) != 0 &&
+		    sched_has_work(v, 0))
+			kick(k, __atomic_load_n(&v->v_host, __ATOMIC_RELAXED));
+	}
+}
+
 /*
- * The leader's wait: events of every vCPU, the earliest timer of any.  While it
- * computes what to wait for it claims to cover nothing, so that whoever changes
- * something meanwhile kicks it.
+ * The leader's wait: events of every vCPU, the earliest timer of any that is
+ * free; the runner of one that is not looks after its timers, and tells us when
+ * it gives it away.  While the leader computes what to wait for it claims to
+ * cover nothing, so that whoever changes something meanwhile kicks it.
  */
 static void
 lead(struct quern *k, struct qhost *h)
@@ -259,17 +281,21 @@ lead(struct quern *k, struct qhost *h)
 	__atomic_store_n(&k->k_leader_until, QUERN_NEVER, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&k->k_leader_cpus, 0, __ATOMIC_SEQ_CST);
 	for (i = 0; i < k->k_ncpu; i++) {
-		struct qcpu_sched *r = k->k_cpu[i]->v_sched;
+		struct qcpu *v = k->k_cpu[i];
+		struct qcpu_sched *r = v->v_sched;
 
 		if (__atomic_load_n(&r->r_inflight, __ATOMIC_SEQ_CST) != 0)
 			cpus |= (uint64_t)1 << i;
+		if (__atomic_load_n(&v->v_owner, __ATOMIC_SEQ_CST) != 0)
+			continue;
 		next = __atomic_load_n(&r->r_next, __ATOMIC_SEQ_CST);
 		if (next < until)
 			until = next;
 	}
 	__atomic_store_n(&k->k_leader_cpus, cpus, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&k->k_leader_until, until, __ATOMIC_SEQ_CST);
-	(void)k->k_hyper->cpu_idle(k->k_ctx, &h->h_seat, cpus, until);
+	if (k->k_hyper->cpu_idle(k->k_ctx, &h->h_seat, cpus, until) > 0)
+		call_runners(k);
 }
 
 static void
@@ -279,7 +305,8 @@ join_idlers(struct quern *k, struct qhost *h)
 	qlist_append(&k->k_idlers, &h->h_link);
 	__atomic_store_n(&h->h_idle, QIDLE_PARKED, __ATOMIC_RELAXED);
 	__atomic_fetch_add(&k->k_nidle, 1, __ATOMIC_SEQ_CST);
-	(void)elect(k);
+	if (k->k_leader == NULL)
+		make_leader(k, h);
 	hspin_unlock(&k->k_idle_lock);
 }
 
@@ -504,15 +531,15 @@ host_call(struct quern *k, struct quern_proc *p, uint32_t *hint,
 	}
 	t = v->v_spare;
 	h = t->t_host;
-	v->v_host = h;
+	__atomic_store_n(&v->v_host, h, __ATOMIC_RELAXED);
 	t->t_proc = p;
 	san_host(&h->h_san);
 	fibers[0] = t->t_san.sn_fiber;
 	fibers[1] = h->h_san.sn_fiber;
 	san_leave(&h->h_san, &t->t_san, false);
-	ret = quern_enter(t, &c, t, &h->h_sp, client_body, fibers);
+	ret = ctx_enter(t, &c, t, &h->h_sp, client_body, fibers);
 	if (qunlikely(c.c_moved))
-		return ret; /* quern_host_loop has done the rest */
+		return ret; /* host_loop has done the rest */
 	san_arrive(&h->h_san, &t->t_san);
 	cpu_release(k, v);
 	return ret;
@@ -556,21 +583,21 @@ drive(struct qhost *h, uintptr_t cmd)
 				return NULL;
 			h->h_cpu = v;
 		}
-		v->v_host = h;
+		__atomic_store_n(&v->v_host, h, __ATOMIC_RELAXED);
 		v->v_sched->r_san = &h->h_san;
 		san_leave(&h->h_san, &v->v_idle->t_san, false);
-		cmd = quern_switch(&h->h_sp, v->v_idle->t_sp, 0,
+		cmd = ctx_switch(&h->h_sp, v->v_idle->t_sp, 0,
 		    v->v_idle->t_san.sn_fiber);
 		host_arrived(h);
 	}
 }
 
 /*
- * Entered by the first switch to the host's stack after quern_enter, owning
- * h_cpu; its result is quern_enter's.
+ * Entered by the first switch to the host's stack after ctx_enter, owning
+ * h_cpu; its result is ctx_enter's.
  */
 int64_t
-quern_host_loop(struct qthread *t, uintptr_t cmd)
+host_loop(struct qthread *t, uintptr_t cmd)
 {
 	struct qhost *h = t->t_host;
 	struct quern *k = h->h_k;

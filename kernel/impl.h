@@ -204,21 +204,21 @@ struct qclient_ret {
  * Save the current context in *save and go on at `to`; returns `arg` of who
  * comes back.
  */
-uintptr_t quern_switch(void **save, void *to, uintptr_t arg, void *fiber);
+uintptr_t ctx_switch(void **save, void *to, uintptr_t arg, void *fiber);
 
 /*
  * Run body(t, frame) on the kernel stack that ends at `top`.  The caller's
- * stack becomes a context, saved in *save, at which quern_host_loop(t, arg)
+ * stack becomes a context, saved in *save, at which host_loop(t, arg)
  * runs if it is ever switched to.
  */
-int64_t quern_enter(struct qthread *t, void *frame, void *top, void **save,
+int64_t ctx_enter(struct qthread *t, void *frame, void *top, void **save,
     struct qclient_ret (*body)(struct qthread *, void *), void **fibers);
 
-/* Where a new thread starts: calls quern_thread_start. */
-void quern_thread_tramp(void);
-QNORETURN void quern_thread_start(void);
-int64_t quern_host_loop(struct qthread *t, uintptr_t cmd);
-QNORETURN void quern_client_exit(struct qthread *t, int64_t ret);
+/* Where a new thread starts: calls sched_thread_start. */
+void ctx_thread_tramp(void);
+QNORETURN void sched_thread_start(void);
+int64_t host_loop(struct qthread *t, uintptr_t cmd);
+QNORETURN void sched_client_exit(struct qthread *t, int64_t ret);
 
 /* ---- sched.c -------------------------------------------------------- */
 

@@ -49,7 +49,7 @@ qlog(struct quern *k, enum quern_log_level level, const char *fmt, ...)
 
 /*
  * Log return addresses from frame pointer `fp`, which is on the stack of `t`.
- * The chain leaves a client's kernel stack through quern_enter and goes on
+ * The chain leaves a client's kernel stack through ctx_enter and goes on
  * through our own frames on the host's stack into the client.
  */
 void

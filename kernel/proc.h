@@ -5,6 +5,8 @@
 #ifndef QUERN_PROC_H
 #define QUERN_PROC_H
 
+#include <quern/abi/capability.h>
+#include <quern/abi/resource.h>
 #include <quern/list.h>
 #include <quern/lock.h>
 
@@ -14,35 +16,66 @@ extern "C" {
 
 struct qfdtable;
 
-/* The most supplementary groups of a process. */
-#define QNGROUPS 32u
+/* The bit of a capability in a set, and the set of all. */
+#define QCAP(cap) (UINT64_C(1) << (cap))
+#define QCAP_ALL (QCAP(Q_CAP_LAST_CAP + 1) - 1)
+
+/* Supplementary groups: shared by copies of credentials, never changed. */
+struct qgroups {
+	uint32_t g_refs; /* [a] */
+	uint32_t g_n;
+	uint32_t g_gid[]; /* ascending */
+};
 
 /* Credentials; a process's own copy, changed under p_lock. */
 struct qcred {
 	uint32_t c_uid, c_euid, c_suid, c_fsuid;
 	uint32_t c_gid, c_egid, c_sgid, c_fsgid;
-	uint32_t c_ngroups;
-	uint32_t c_groups[QNGROUPS];
+	struct qgroups *c_groups; /* NULL: none */
 	uint64_t c_cap_eff, c_cap_perm, c_cap_inh;
 };
+
+/* What a personality does for its processes; each may be NULL: nothing. */
+struct qproc_ops {
+	/* Send signal `sig` to the process, SIGPIPE for instance. */
+	void (*po_signal)(struct quern_proc *p, int sig);
+
+	/*
+	 * Have `*mask` be the current thread's signal mask until the call
+	 * ends.
+	 */
+	void (*po_sigmask)(struct quern_proc *p, const uint64_t *mask);
+
+	/* The process has ended: its structure is about to go. */
+	void (*po_end)(struct quern_proc *p);
+};
+
+/* p_flags */
+#define QPROC_GUEST 1u /* makes calls that are for guests only */
 
 /*
  * A process.  The embedder's client, or a guest's process.
  * [I] immutable, [a] atomic, [p] k_proc_lock, [l] p_lock.
  */
 struct quern_proc {
-	struct quern *p_k;     /* [I] */
-	uint32_t p_cpu;        /* [a] vCPU it ran on last */
-	uint32_t p_intr;       /* [a] interrupted and has not noticed */
-	uint32_t p_pid;        /* [I] */
-	uint32_t p_ppid;       /* [p] */
-	uint32_t p_pgid, p_sid; /* [p] */
+	struct quern *p_k; /* [I] */
+	uint32_t p_cpu;    /* [a] vCPU it ran on last */
+	uint32_t p_intr;   /* [a] interrupted and has not noticed */
+	uint32_t p_flags;  /* [I] QPROC_* */
+	uint32_t p_pid;    /* [I] */
+	uint32_t p_ppid;   /* [a] changed under [p]; 0: none */
+	uint32_t p_pgid;   /* [a] likewise */
+	uint32_t p_sid;    /* [a] likewise */
+	uint32_t p_umask;  /* [a] */
 	struct qlist p_link;   /* [p] k_procs */
+	struct qfdtable *p_fd; /* [I] but for close_range(UNSHARE) */
+	const struct qproc_ops *p_ops; /* [I] or NULL */
+	void *p_data;                  /* the personality's */
 	struct qmutex p_lock;
-	struct qcred p_cred;   /* [l] */
-	uint32_t p_umask;      /* [a] */
-	struct qfdtable *p_fd; /* [I] */
-	char p_comm[16];       /* [l] */
+	struct qcred p_cred; /* [l]; single ids also [a] */
+	struct q_rlimit p_rlim[Q_RLIM_NLIMITS]; /* [l] */
+	uint32_t p_nofile; /* [a] p_rlim[RLIMIT_NOFILE].rlim_cur, cut */
+	char p_comm[16];   /* [l] */
 };
 
 /* The process that the current thread serves, or NULL. */
@@ -51,6 +84,53 @@ qproc_current(void)
 {
 	return qthread_current()->t_proc;
 }
+
+/* Does it have the capability, effectively? */
+static inline bool
+qproc_capable(struct quern_proc *p, unsigned cap)
+{
+	return (__atomic_load_n(&p->p_cred.c_cap_eff, __ATOMIC_RELAXED) &
+		   QCAP(cap)) != 0;
+}
+
+/* Send it a signal, if it is of a kind that has signals. */
+static inline void
+qproc_signal(struct quern_proc *p, int sig)
+{
+	if (p != NULL && p->p_ops != NULL && p->p_ops->po_signal != NULL)
+		p->p_ops->po_signal(p, sig);
+}
+
+/*
+ * Copy its credentials; the copy owns a reference to the groups, which
+ * qcred_drop gives back.  Takes p_lock: may sleep.
+ */
+void qproc_cred(struct quern_proc *p, struct qcred *c);
+void qcred_drop(struct qcred *c);
+
+/*
+ * Make a process, in the kernel.  `from`: whose fork it is, or NULL for one as
+ * quern_proc_create makes.  `ops` may be NULL.  -ENOMEM, -EAGAIN.
+ */
+int qproc_create(struct quern *k, struct quern_proc *from,
+    const struct qproc_ops *ops, uint32_t flags, struct quern_proc **pp)
+    QMUSTCHECK;
+
+/*
+ * End it, in the kernel.  -EBUSY: another thread is in a call of its; nothing
+ * has happened.
+ */
+int qproc_destroy(struct quern_proc *p) QMUSTCHECK;
+
+/*
+ * The process with that pid, or NULL.  Caller holds k_proc_lock by
+ * qproc_lock_all.
+ */
+struct quern_proc *qproc_find(struct quern *k, uint32_t pid);
+
+/* Keep the list of processes, their groups and sessions as they are. */
+void qproc_lock_all(struct quern *k);
+void qproc_unlock_all(struct quern *k);
 
 #ifdef __cplusplus
 }

@@ -14,7 +14,7 @@
  *   host_call ---enter---> client's thread --sleeps--> other threads
  *                          returns | done                 |
  *   host_call <--leave-------------+                      v
- *   quern_host_loop <---WAIT or LEAVE--- idle thread (one a vCPU)
+ *   host_loop <---WAIT or LEAVE--- idle thread (one a vCPU)
  *        |  gives the vCPU away, waits in cpu_idle
  *        +--takes a vCPU with work--> idle thread
  *
@@ -31,7 +31,7 @@
  *   SLEEPING -> READY	sched_wake, by compare-and-swap: one waker wins
  *   READY -> RUNNING	switch_to
  *   RUNNING -> READY	qthread_yield
- *   RUNNING -> DONE	quern_thread_start, quern_client_exit
+ *   RUNNING -> DONE	sched_thread_start, sched_client_exit
  *   DONE -> FREE	thread_free, by the joiner or the call's host thread
  *
  * Invariants:
@@ -207,7 +207,7 @@ jump(struct qcpu *v, struct qthread *cur, struct qsan *to, void *sp,
 
 	v->v_sched->r_san = &cur->t_san;
 	san_leave(&cur->t_san, to, last);
-	r = quern_switch(&cur->t_sp, sp, arg, to->sn_fiber);
+	r = ctx_switch(&cur->t_sp, sp, arg, to->sn_fiber);
 	v = qcpu_current();
 	san_arrive(&cur->t_san, v->v_sched->r_san);
 	return r;
@@ -337,7 +337,8 @@ sched_has_work(struct qcpu *v, uint64_t now)
 
 	return __atomic_load_n(&r->r_count, __ATOMIC_SEQ_CST) != 0 ||
 	    __atomic_load_n(&r->r_inbox, __ATOMIC_RELAXED) != NULL ||
-	    __atomic_load_n(&r->r_next, __ATOMIC_RELAXED) <= now;
+	    __atomic_load_n(&r->r_next, __ATOMIC_RELAXED) <= now ||
+	    __atomic_load_n(&v->v_k->k_intr, __ATOMIC_SEQ_CST) != 0;
 }
 
 void
@@ -371,7 +372,7 @@ sched_idle_loop(void *arg)
 /* ---- where threads begin and end -------------------------------------- */
 
 void
-quern_thread_start(void)
+sched_thread_start(void)
 {
 	struct qthread *t = qthread_current();
 
@@ -385,7 +386,7 @@ quern_thread_start(void)
 }
 
 void
-quern_client_exit(struct qthread *t, int64_t ret)
+sched_client_exit(struct qthread *t, int64_t ret)
 {
 	struct qcpu *v = t->t_cpu;
 	struct qhost *h = t->t_host;

@@ -2,76 +2,31 @@
 /*
  * Changing stacks on x86-64.
  *
- * A saved context is a stack pointer: below it lie r15 r14 r13 r12 rbx rbp and
- * a return address.  Control words of the FPU belong to the host thread and are
- * not switched; kernel code does no floating point.
+ * What a saved context looks like is in <quern/san.h>.  Kernel code does no
+ * floating point.
  *
- * Call-frame information: quern_enter keeps its frame pointer on the host's
+ * Call-frame information: ctx_enter keeps its frame pointer on the host's
  * stack, so unwinding leaves the kernel stack at its bottom and goes on in the
  * client.  The frame is marked as a signal frame, since debuggers take a frame
  * that lies "inside" an earlier one for corruption otherwise.
  */
 #include "impl.h"
 
-/*
- * uintptr_t quern_switch(void **save, void *to, uintptr_t arg, void *fiber)
- */
-__asm__(".text\n"
-	"	.p2align 4\n"
-	"	.globl quern_switch\n"
-	"	.type quern_switch, @function\n"
-	"quern_switch:\n"
-	"	.cfi_startproc\n"
-	"	endbr64\n"
-	"	pushq %rbp\n"
-	"	.cfi_adjust_cfa_offset 8\n"
-	"	.cfi_rel_offset %rbp, 0\n"
-	"	pushq %rbx\n"
-	"	.cfi_adjust_cfa_offset 8\n"
-	"	.cfi_rel_offset %rbx, 0\n"
-	"	pushq %r12\n"
-	"	.cfi_adjust_cfa_offset 8\n"
-	"	.cfi_rel_offset %r12, 0\n"
-	"	pushq %r13\n"
-	"	.cfi_adjust_cfa_offset 8\n"
-	"	.cfi_rel_offset %r13, 0\n"
-	"	pushq %r14\n"
-	"	.cfi_adjust_cfa_offset 8\n"
-	"	.cfi_rel_offset %r14, 0\n"
-	"	pushq %r15\n"
-	"	.cfi_adjust_cfa_offset 8\n"
-	"	.cfi_rel_offset %r15, 0\n"
-	"	movq %rsp, (%rdi)\n"
-	"	movq %rsi, %rbx\n"
-	"	movq %rdx, %r12\n"
-	"	movq %rcx, %rdi\n"
-	"	subq $8, %rsp\n" QSAN_ASM_SWITCH
-	"	movq %rbx, %rsp\n"
-	"	movq %r12, %rax\n"
-	"	popq %r15\n"
-	"	popq %r14\n"
-	"	popq %r13\n"
-	"	popq %r12\n"
-	"	popq %rbx\n"
-	"	popq %rbp\n"
-	"	.cfi_def_cfa %rsp, 8\n"
-	"	ret\n"
-	"	.cfi_endproc\n"
-	"	.size quern_switch, . - quern_switch\n");
+__asm__(QSAN_SWITCH_TEXT("ctx_switch"));
 
 /*
- * int64_t quern_enter(struct qthread *t, void *frame, void *top, void **save,
+ * int64_t ctx_enter(struct qthread *t, void *frame, void *top, void **save,
  *     struct qclient_ret (*body)(struct qthread *, void *), void **fibers)
  *
  * The host's stack: return address, rbp (the frame pointer points here), rbx,
- * r12 - r15, t; below that the context of quern_host_ctx, which finds its
+ * r12 - r15, t; below that the context of ctx_host, which finds its
  * way back by the fixed distance.  fibers: the kernel stack's, the host's.
  */
 __asm__(".text\n"
 	"	.p2align 4\n"
-	"	.globl quern_enter\n"
-	"	.type quern_enter, @function\n"
-	"quern_enter:\n"
+	"	.globl ctx_enter\n"
+	"	.type ctx_enter, @function\n"
+	"ctx_enter:\n"
 	"	.cfi_startproc\n"
 	"	.cfi_signal_frame\n"
 	"	endbr64\n"
@@ -91,7 +46,7 @@ __asm__(".text\n"
 	"	pushq %r15\n"
 	"	.cfi_offset %r15, -56\n"
 	"	pushq %rdi\n"
-	"	leaq quern_host_ctx(%rip), %rax\n"
+	"	leaq ctx_host(%rip), %rax\n"
 	"	movq %rax, -8(%rsp)\n"
 	"	leaq -56(%rsp), %rax\n"
 	"	movq %rax, (%rcx)\n"
@@ -124,19 +79,19 @@ __asm__(".text\n"
 	"	.cfi_restore_state\n"
 	"1:	movq %rbx, %rdi\n"
 	"	movq %rax, %rsi\n"
-	"	call quern_client_exit\n"
+	"	call sched_client_exit\n"
 	"	ud2\n"
 	"	.cfi_endproc\n"
-	"	.size quern_enter, . - quern_enter\n");
+	"	.size ctx_enter, . - ctx_enter\n");
 
 /*
- * The context that quern_enter left on the host's stack: call
- * quern_host_loop(t, arg) and return its result from quern_enter.
+ * The context that ctx_enter left on the host's stack: call
+ * host_loop(t, arg) and return its result from ctx_enter.
  */
 __asm__(".text\n"
 	"	.p2align 4\n"
-	"	.type quern_host_ctx, @function\n"
-	"quern_host_ctx:\n"
+	"	.type ctx_host, @function\n"
+	"ctx_host:\n"
 	"	.cfi_startproc\n"
 	"	.cfi_def_cfa %rsp, 64\n"
 	"	.cfi_offset %rbp, -16\n"
@@ -147,7 +102,7 @@ __asm__(".text\n"
 	"	.cfi_offset %r15, -56\n"
 	"	movq (%rsp), %rdi\n"
 	"	movq %rax, %rsi\n"
-	"	call quern_host_loop\n"
+	"	call host_loop\n"
 	"	addq $8, %rsp\n"
 	"	.cfi_adjust_cfa_offset -8\n"
 	"	popq %r15\n"
@@ -159,18 +114,18 @@ __asm__(".text\n"
 	"	.cfi_def_cfa %rsp, 8\n"
 	"	ret\n"
 	"	.cfi_endproc\n"
-	"	.size quern_host_ctx, . - quern_host_ctx\n");
+	"	.size ctx_host, . - ctx_host\n");
 
 /* A new thread "returns" here; nothing is above it. */
 __asm__(".text\n"
 	"	.p2align 4\n"
-	"	.globl quern_thread_tramp\n"
-	"	.type quern_thread_tramp, @function\n"
-	"quern_thread_tramp:\n"
+	"	.globl ctx_thread_tramp\n"
+	"	.type ctx_thread_tramp, @function\n"
+	"ctx_thread_tramp:\n"
 	"	.cfi_startproc\n"
 	"	.cfi_undefined %rip\n"
 	"	xorl %ebp, %ebp\n"
-	"	call quern_thread_start\n"
+	"	call sched_thread_start\n"
 	"	ud2\n"
 	"	.cfi_endproc\n"
-	"	.size quern_thread_tramp, . - quern_thread_tramp\n");
+	"	.size ctx_thread_tramp, . - ctx_thread_tramp\n");

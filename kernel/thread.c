@@ -130,10 +130,11 @@ thread_setup(struct qthread *t, const char *name, void (*fn)(void *),
 	t->t_fn = fn;
 	t->t_arg = arg;
 	t->t_prio = prio;
-	*--sp = 0; /* keeps the stack aligned at the call */
-	*--sp = (uintptr_t)quern_thread_tramp;
-	sp -= 6; /* the registers of quern_switch */
-	memset(sp, 0, 6 * sizeof(*sp));
+	*--sp = 0;
+	*--sp = 0; /* the stack is aligned at the call */
+	*--sp = (uintptr_t)ctx_thread_tramp;
+	sp -= QSAN_SWITCH_REGS;
+	memset(sp, 0, QSAN_SWITCH_REGS * sizeof(*sp));
 	t->t_sp = sp;
 	t->t_moved = true;
 }

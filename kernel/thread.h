@@ -46,13 +46,13 @@ enum qtstate {
  */
 struct qcpu {
 	uint32_t v_owner __attribute__((aligned(64))); /* [a] 0: free */
-	uint32_t v_attn;        /* the runner must look around on leaving */
 	struct quern *v_k;      /* [I] */
 	unsigned v_id;          /* [I] */
 	bool v_choice;          /* [I] tell the host of choice points */
 	bool v_smp;             /* [I] there are other vCPUs */
 	struct qthread *v_spare; /* thread for the next client */
-	struct qhost *v_host;   /* who runs it */
+	struct qhost *v_host;   /* [a] who runs it, or ran it last */
+	uint32_t v_guest;       /* [a] it is in vm_run: kick for its events */
 	void **v_mag;           /* [I] the slab allocator's, by class */
 	struct qthread *v_idle; /* [I] */
 	struct qcpu_sched *v_sched; /* [I] run queue, timers, inbox */

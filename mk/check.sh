@@ -10,6 +10,11 @@
 # instead.
 
 export QUERN_INNER=1
+# Use all processors, unless this make was told how many.
+case ${MAKEFLAGS:-} in
+*-j*)	;;
+*)	MAKE="$MAKE -j$(nproc)" ;;
+esac
 passed=0 failed=0 skipped=0
 
 # usage: stage TITLE TALLY-FILE COMMAND...

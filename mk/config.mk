@@ -52,7 +52,7 @@ CFLAGS  ?= -O2 -g
 LDFLAGS ?=
 
 V ?= 0
-ifeq ($(V),1)
+ifneq ($(filter 1,$V)$(findstring s,$(filter-out -%,$(firstword $(MAKEFLAGS)))),)
 Q   :=
 say  = @:
 else

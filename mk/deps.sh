@@ -14,7 +14,8 @@ optional='liburing-dev libnbd-dev graphviz clang clang-format-14
 status=${QUERN_DPKG_STATUS:-/var/lib/dpkg/status}
 stamp=build/.deps
 
-[ "$stamp" -nt "$status" ] && [ "$stamp" -nt mk/deps.sh ] && exit 0
+[ -e "$stamp" ] && ! [ "$status" -nt "$stamp" ] &&
+    ! [ mk/deps.sh -nt "$stamp" ] && exit 0
 
 say() {
 	echo "deps: $*" >&2

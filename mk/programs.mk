@@ -11,6 +11,7 @@
 #	USES_p, PKGS_p	more units and packages for p
 #	TIMEOUT_p	seconds, where the usual 60 (300 if SLOW) don't do
 #	SHELL_TESTS	scripts for sh
+#	ALONE		programs and scripts beside which no other may run
 #	SOAK		programs that `make soak` runs
 #	BENCHES		programs b_NAME that `make bench` runs
 #	FUZZERS		libFuzzer programs

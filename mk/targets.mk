@@ -22,9 +22,11 @@ run_progs  := $(call chosen,$(filter-out $(unfit),$(progs)))
 run_shells := $(if $(SANITIZE),,$(call chosen,$(shells)))
 san_factor := $(if $(SANITIZE),4,1)
 
-# $(call run_list,programs,scripts): a line each, timeout and what to run.
+# $(call run_list,programs,scripts): a line each, for mk/runtests.sh.
+alone := $(call in_dirs,ALONE)
 define run_list
-$(foreach p,$1,$(TIMEOUT.$p) $B/$p$(nl))$(foreach p,$2,$(TIMEOUT.$p) $p$(nl))
+$(foreach p,$1,$(TIMEOUT.$p) $B/$p $(if $(filter $p,$(alone)),alone)$(nl))
+$(foreach p,$2,$(TIMEOUT.$p) $p $(if $(filter $p,$(alone)),alone)$(nl))
 endef
 
 test_env = MAKE='$(MAKE)' CC='$(CC)' PKG_CONFIG='$(PKG_CONFIG)' \

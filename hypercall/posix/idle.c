@@ -34,6 +34,7 @@
  */
 #include <assert.h>
 #include <linux/futex.h>
+#include <sched.h>
 #include <sys/epoll.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -42,11 +43,24 @@
 #include "impl.h"
 
 /*
- * Looks at the word before going to sleep, some 5 us: about what going to
- * sleep and being woken costs, so that spinning in vain at most doubles it.
- * A sleeper on another CPU takes 20 times as long to come back.
+ * Waking a sleeper on another CPU takes some 60 us; one on the waker's own CPU,
+ * 1 us.  So a waiter whose last kick came from another CPU first looks at the
+ * word for a while, about 35 us, in case the next comes as well; one that would
+ * keep its kicker from running does not.  Success and failure are counted, and
+ * who has failed too often tries some more only now and then.
  */
-#define SPIN 100
+#define SPIN       800 /* looks at the word */
+#define SPIN_DEBT  8u  /* failures beyond successes that are too many */
+#define SPIN_RETRY 64u /* waits until half of them are forgiven */
+
+/* The words of a seat, s_word[]. */
+enum {
+	WORD_STATE = 0,
+	WORD_GUEST = 1,  /* vmspace.c's */
+	WORD_KICKER = 2, /* the last kicker's CPU plus one; a hint */
+	WORD_DEBT = 3,   /* the owner's: spins that failed */
+	WORD_SKIPPED = 4 /* the owner's: waits since the last spin */
+};
 
 static uint32_t *
 futex_of(uint64_t *word)
@@ -142,6 +156,8 @@ host_cpu_kick(void *ctx, struct quern_seat *seat)
 	uint64_t *word = seat_word(seat), old, one = 1;
 	int saved;
 
+	__atomic_store_n(&seat->s_word[WORD_KICKER],
+	    (uint64_t)sched_getcpu() + 1, __ATOMIC_RELAXED);
 	old = word_load(word);
 	do {
 		if (old == SEAT_GUEST) {
@@ -175,20 +191,44 @@ host_event_nudge(struct machine *m, unsigned cpu, bool futex_only)
 		(void)!write(m->m_kickfd, &one, sizeof one);
 }
 
-/* Wait a moment on the chance that what is waited for comes at once. */
-static void
-spin(struct machine *m, uint64_t *word, uint64_t cpus)
+/* Is it worth the while to spin before going to sleep on `seat`? */
+static bool
+spin_pays(struct machine *m, struct quern_seat *seat)
 {
-	int i;
+	uint64_t kicker, *debt = &seat->s_word[WORD_DEBT];
 
 	if (m->m_hostcpus < 2)
+		return false;
+	kicker = __atomic_load_n(&seat->s_word[WORD_KICKER], __ATOMIC_RELAXED);
+	if (kicker == 0 || kicker == (uint64_t)sched_getcpu() + 1)
+		return false;
+	if (*debt < SPIN_DEBT)
+		return true;
+	if (++seat->s_word[WORD_SKIPPED] < SPIN_RETRY)
+		return false;
+	seat->s_word[WORD_SKIPPED] = 0;
+	*debt = SPIN_DEBT / 2;
+	return true;
+}
+
+/* Wait a moment on the chance that what is waited for comes at once. */
+static void
+spin(struct machine *m, struct quern_seat *seat, uint64_t cpus)
+{
+	uint64_t *debt = &seat->s_word[WORD_DEBT];
+	int i;
+
+	if (!spin_pays(m, seat))
 		return;
 	for (i = 0; i < SPIN; i++) {
-		if (word_load(word) == SEAT_KICKED ||
-		    (cpus != 0 && host_event_ready(m, cpus)))
+		if (word_load(seat_word(seat)) == SEAT_KICKED ||
+		    (cpus != 0 && host_event_ready(m, cpus))) {
+			*debt -= *debt > 0;
 			return;
+		}
 		cpu_relax();
 	}
+	*debt += *debt < SPIN_DEBT;
 }
 
 /* Wait for a kick only. */
@@ -198,7 +238,7 @@ wait_kick(struct machine *m, struct quern_seat *seat, uint64_t deadline)
 	uint64_t *word = seat_word(seat), old;
 	int error;
 
-	spin(m, word, 0);
+	spin(m, seat, 0);
 	for (;;) {
 		old = SEAT_EMPTY;
 		error = 0;
@@ -240,7 +280,7 @@ wait_events(struct machine *m, struct quern_seat *seat, uint64_t cpus,
 	uint64_t *word = seat_word(seat), old;
 	int error, n;
 
-	spin(m, word, cpus);
+	spin(m, seat, cpus);
 	atomic_store(&m->m_waitcpus, cpus);
 	if (!atomic_compare_exchange_strong(&m->m_waiter, &nobody, seat))
 		assert(!"two threads wait for events of one machine");

@@ -123,8 +123,14 @@ host_ring_unpoll(struct machine *m, unsigned cpu, uint64_t key)
 bool
 host_ring_ready(struct ring *r)
 {
-	return io_uring_cq_ready(&r->r_uring) != 0 ||
-	    io_uring_cq_has_overflow(&r->r_uring);
+	const struct io_uring_cq *cq = &r->r_uring.cq;
+	const struct io_uring_sq *sq = &r->r_uring.sq;
+
+	/* io_uring_cq_ready() is for the reaper: it reads the head as its. */
+	return __atomic_load_n(cq->khead, __ATOMIC_RELAXED) !=
+	    __atomic_load_n(cq->ktail, __ATOMIC_ACQUIRE) ||
+	    (__atomic_load_n(sq->kflags, __ATOMIC_RELAXED) &
+		IORING_SQ_CQ_OVERFLOW) != 0;
 }
 
 /* The next completion's key, if there is one. */

@@ -5,7 +5,10 @@
 #
 # Every function in a public header, and every entry of the two tables in
 # hypercall/hypercall.h, has a comment right above it: one that stands on lines
-# of its own, with no empty line between.
+# of its own, with no empty line between.  Declarations that follow one another
+# without an empty line may share the comment above the first if it names them.
+# One comment is enough for a function that is declared several times, on several
+# conditions.  What begins with "__" is the compiler's.
 
 use strict;
 use warnings;
@@ -13,8 +16,8 @@ use warnings;
 my ($manifest, $b) = @ARGV;
 my ($bad, $count) = (0, 0);
 
-# Replace what is not code by spaces, keeping lines; say on which lines a comment
-# ends that stands alone.
+# Replace what is not code by spaces, keeping lines; tell the comments that stand
+# alone, by the line that they end on.
 sub prepare {
 	my ($text) = @_;
 	my %ends;
@@ -25,7 +28,7 @@ sub prepare {
 		my $t = $1;
 		my $nl = ($t =~ tr/\n//);
 		if ($t =~ m{^/[*/]} && length $t > 1) {
-			$ends{$line + $nl} = 1 unless $code;
+			$ends{$line + $nl} = $t unless $code;
 			$out .= ' ' . "\n" x $nl;
 		} elsif ($t =~ /^[ \t]*#/) {
 			$out .= "\n" x $nl;
@@ -40,7 +43,7 @@ sub prepare {
 	return ($out, \%ends);
 }
 
-# Cut text into statements: [line it starts on, text].  What is inside braces is
+# Cut text into statements: [line it starts on, text, line it ends on].  What is inside braces is
 # left out, or with $want_struct is all that is given, of that struct.
 sub statements {
 	my ($text, $struct) = @_;
@@ -66,7 +69,7 @@ sub statements {
 			last if $depth == 0 && defined $struct;
 			$depth-- if $depth > 0;
 			if ($depth == 0 && $cur =~ /\)\s*$/) {
-				push @list, [$start, $cur];
+				push @list, [$start, $cur, $line];
 				$cur = '';
 			}
 			next;
@@ -76,7 +79,7 @@ sub statements {
 		$paren++ if $c eq '(';
 		$paren-- if $c eq ')';
 		if ($c eq ';' && $paren == 0) {
-			push @list, [$start, $cur];
+			push @list, [$start, $cur, $line];
 			$cur = '';
 			next;
 		}
@@ -87,12 +90,30 @@ sub statements {
 	return @list;
 }
 
+# Complain of the functions of a file that nothing documents.  $name is called
+# with a statement's text and gives the function's name, if it declares one.
 sub demand {
-	my ($file, $line, $name, $ends) = @_;
-	$count++;
-	return if $ends->{$line - 1};
-	print "$file:$line: $name has no comment above it\n";
-	$bad = 1;
+	my ($file, $ends, $list, $name) = @_;
+	my (%documented, @rest);
+	my ($last, $shared) = (0, '');
+	for my $s (@$list) {
+		my ($line, $text, $end) = @$s;
+		my $n = $name->($text);
+		my $own = $ends->{$line - 1};
+		$shared = $own // ($line == $last + 1 ? $shared : '');
+		$last = $end;
+		next if !defined $n || $n =~ /^__/;
+		$count++;
+		if (defined $own || $shared =~ /\b\Q$n\E\b/) {
+			$documented{$n} = 1;
+		} else {
+			push @rest, [$line, $n];
+		}
+	}
+	for (grep { !$documented{$_->[1]} } @rest) {
+		print "$file:$_->[0]: $_->[1] has no comment above it\n";
+		$bad = 1;
+	}
 }
 
 sub slurp {
@@ -101,22 +122,24 @@ sub slurp {
 	return scalar <$f>;
 }
 
+sub function_name {
+	my ($t) = @_;
+	my $nested = qr/(\((?:[^()]++|(?1))*\))/;
+	$t =~ s/\b__attribute__\s*$nested//g;
+	return undef if $t =~ /^typedef\b/ || $t =~ /^_Static_assert\b/ || $t =~ /=/;
+	return $1 if $t =~ /[\w*]\s*\b(\w+)\s*\(/ && $t !~ /^[\w\s*]*\(\s*\*/;
+	return $1 if $t =~ /\(\s*\*\s*(\w+)\s*\(/;
+	return undef;
+}
+
+sub entry_name {
+	return $_[0] =~ /^[^(]*\(\s*\*\s*(?:const\s+)?(\w+)\s*\)/ ? $1 : undef;
+}
+
 sub functions {
 	my ($file) = @_;
 	my ($text, $ends) = prepare(slurp($file));
-	for my $s (statements($text)) {
-		my ($line, $t) = @$s;
-		my $nested = qr/(\((?:[^()]++|(?1))*\))/;
-		$t =~ s/\b__attribute__\s*$nested//g;
-		next if $t =~ /^typedef\b/ || $t =~ /^_Static_assert\b/ || $t =~ /=/;
-		my $name;
-		if ($t =~ /[\w*]\s*\b(\w+)\s*\(/ && $t !~ /^[\w\s*]*\(\s*\*/) {
-			$name = $1;
-		} elsif ($t =~ /\(\s*\*\s*(\w+)\s*\(/) {
-			$name = $1;
-		}
-		demand($file, $line, $name, $ends) if defined $name;
-	}
+	demand($file, $ends, [statements($text)], \&function_name);
 }
 
 open(my $m, '<', $manifest) or die "$manifest: $!\n";
@@ -129,13 +152,8 @@ for my $r (grep { $_->[0] eq 'unit' } @records) {
 my $h = 'hypercall/hypercall.h';
 if (-e $h) {
 	my ($text, $ends) = prepare(slurp($h));
-	for my $struct ('quern_hyper', 'quern_upcalls') {
-		for my $s (statements($text, $struct)) {
-			my ($line, $t) = @$s;
-			demand($h, $line, $1, $ends)
-			    if $t =~ /^[^(]*\(\s*\*\s*(?:const\s+)?(\w+)\s*\)/;
-		}
-	}
+	demand($h, $ends, [statements($text, $_)], \&entry_name)
+	    for 'quern_hyper', 'quern_upcalls';
 }
 print "$count functions and entries\n" unless $bad;
 exit $bad;

@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# Nothing unfinished is marked in the source, and every source file but the
-# few lines of a Makefile that only sets variables says its
-# licence in one of its first three lines.
+# Nothing unfinished is marked in the source, and every source file says its
+# licence in one of its first three lines (a Makefile that only sets variables
+# need not).
 
 bad=0
 dirs='hypercall kernel components bin tests mk examples docs'

@@ -9,8 +9,8 @@ cd "${QUERN_TOP:-.}" || exit 1
 same() {
 	awk '/^```c$/ { on = 1; next } /^```/ { on = 0 } on' README.md \
 	    >"$TMPDIR/readme.c"
-	# Without the comment that every source file begins with.
-	sed '1,/\*\//d' examples/hello/hello.c | sed '/./,$!d' |
+	# All but the licence line.
+	sed 1d examples/hello/hello.c |
 	    diff "$TMPDIR/readme.c" -
 }
 

@@ -83,14 +83,44 @@ ok 'a timeout is a failure' counts 1 '1 1 0' hang
 ok '... and is told' grep -q 'no end after 1 s' out
 seconds=
 ok 'what a program leaves behind' counts 0 '1 0 0' litter
+# Dead, even if nobody has waited for it yet.
 gone() {
 	for i in 1 2 3 4 5 6 7 8 9 10; do
-		kill -0 "$(cat pid)" 2>/dev/null || return 0
+		state=$(awk '$1 == "State:" { print $2 }' \
+		    "/proc/$(cat pid)/status" 2>/dev/null)
+		case $state in
+		'' | Z | X) return 0 ;;
+		esac
 		sleep 0.1
 	done
-	# A zombie that nobody waits for is dead enough.
-	grep -q '^State:	Z' "/proc/$(cat pid)/status"
+	return 1
 }
 ok '... is ended' gone
 ok 'the sum' counts 1 '6 2 1' silent tap libcheck
+
+# Two that each wait for the other; "alone" forbids it.
+cat >progs/left.sh <<'EOF'
+d=${0%/*}
+: >"$d/left.here"
+n=0
+until [ -e "$d/right.here" ]; do
+	n=$((n + 1))
+	[ $n -lt 40 ] || exit 1
+	sleep 0.05
+done
+EOF
+sed 's/left/x/g; s/right/left/g; s/x.here/right.here/' progs/left.sh \
+    >progs/right.sh
+export QUERN_JOBS=2
+ok 'two at once' counts 0 '2 0 0' left right
+rm progs/*.here
+alone() {
+	sed -i 's/$/ alone/' list
+	sh "$runner" list tally >out 2>&1
+	cat out tally
+	# Whoever comes first waits in vain, the other finds its mark.
+	[ "$(cat tally)" = '1 1 0' ]
+}
+ok 'not if alone' alone
+not 'a list of which a program is missing' counts 0 '1 0 0' silent nonesuch
 done_testing

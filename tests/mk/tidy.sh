@@ -150,6 +150,13 @@ sed -i 's/^ \*\/$/ *\/\n/' kernel/quern.h
 planted 'an empty line between' documented.pl quern_answer
 sed -i '/^$/d; /^\/\* Close/d' components/vfs/vfs.h
 planted "the comment of the line before" documented.pl qvfs_close
+sed -i '/^int quern_answer/a int quern_other(struct quern *k);' kernel/quern.h
+planted 'a comment that does not name it' documented.pl quern_other
+sed -i '/^int quern_answer/a int quern_other(struct quern *k);' kernel/quern.h
+sed -i 's/Answer\./& quern_other: another./' kernel/quern.h
+run_make all graph >/dev/null
+ok 'documented.pl: a comment for two' check documented.pl
+restore
 sed -i '/Do that/d' hypercall/hypercall.h
 planted 'a hypercall' documented.pl second
 sed -i '/Tell/d' hypercall/hypercall.h

@@ -38,7 +38,8 @@ not() {
 }
 
 # Whatever make is run here is no part of the one that runs the tests.
-unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES QUERN_INNER
+unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES QUERN_INNER WERROR CFLAGS \
+    LDFLAGS SANITIZE TESTS QUICK BUILD BENCH FUZZ V PREFIX DESTDIR
 
 # usage: built PATTERN...: what the last `make` printed has each of them
 built() {

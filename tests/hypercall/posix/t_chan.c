@@ -23,6 +23,9 @@
 
 #include "machine.h"
 
+/* A seat is the host's until the machine ends; each test is a process. */
+static struct quern_seat seat;
+
 static uint32_t
 open_chan(struct test_machine *t, const char *name)
 {
@@ -59,7 +62,6 @@ do_write(struct test_machine *t, uint32_t id, const void *buf, size_t len,
 static void
 await(struct test_machine *t, struct quern_event *ev, int64_t result)
 {
-	struct quern_seat seat = { 0 };
 	uint64_t end = test_now(t) + TEST_LONG;
 	int n;
 
@@ -77,7 +79,6 @@ await(struct test_machine *t, struct quern_event *ev, int64_t result)
 static void
 await_none(struct test_machine *t)
 {
-	struct quern_seat seat = { 0 };
 	uint64_t end = test_now(t) + 5 * TEST_MS;
 
 	while (
@@ -462,8 +463,6 @@ START_TEST(unix_listen)
 		await_none(&t);
 		fd = connect_unix(path);
 		while (atomic_load(&t.t_ngot) < 2) {
-			struct quern_seat seat = { 0 };
-
 			if (do_read(&t, id, buf, 16, NULL) == -EBUSY)
 				break;
 			ck_assert_int_ge(t.t_ops->cpu_idle(t.t_ctx, &seat, 1,
@@ -822,7 +821,6 @@ END_TEST
 
 struct waiter {
 	struct test_machine *w_t;
-	struct quern_seat w_seat;
 	int w_result;
 };
 
@@ -833,8 +831,8 @@ wait_main(void *arg)
 	uint64_t end = test_now(w->w_t) + TEST_LONG;
 
 	do {
-		w->w_result = w->w_t->t_ops->cpu_idle(w->w_t->t_ctx, &w->w_seat,
-		    3, end);
+		w->w_result = w->w_t->t_ops->cpu_idle(w->w_t->t_ctx, &seat, 3,
+		    end);
 	} while (w->w_result == 0);
 	return NULL;
 }
@@ -857,7 +855,6 @@ START_TEST(armed_while_another_waits)
 	ck_assert_int_eq(pipe(p), 0);
 	id = open_fds(&t, p[0], p[1]);
 	for (round = 0; round < 200; round++) {
-		memset(&w, 0, sizeof w);
 		w.w_t = &t;
 		pthread_create(&thread, NULL, wait_main, &w);
 		if (round % 2 == 0)
@@ -893,21 +890,19 @@ START_TEST(kick_with_inflight)
 	id = open_fds(&t, p[0], p[1]);
 	ck_assert_int_eq(do_read(&t, id, &c, 1, &ev), -EAGAIN);
 	for (round = 0; round < 200; round++) {
-		memset(&w, 0, sizeof w);
 		w.w_t = &t;
 		pthread_create(&thread, NULL, wait_main, &w);
 		if (round % 2 == 0)
 			sched_yield();
-		t.t_ops->cpu_kick(t.t_ctx, &w.w_seat);
+		t.t_ops->cpu_kick(t.t_ctx, &seat);
 		pthread_join(thread, NULL);
 		ck_assert_int_eq(w.w_result, -EINTR);
 	}
 	/* An event and a kick at once: both are told, one after the other. */
 	ck_assert_int_eq(write(p[1], "x", 1), 1);
 	while (atomic_load(&t.t_ngot) == 0) {
-		memset(&w, 0, sizeof w);
 		w.w_t = &t;
-		t.t_ops->cpu_kick(t.t_ctx, &w.w_seat);
+		t.t_ops->cpu_kick(t.t_ctx, &seat);
 		wait_main(&w);
 	}
 	if (w.w_result == 1) {
@@ -1070,7 +1065,6 @@ close_main(void *arg)
 
 START_TEST(close_races_with_events)
 {
-	struct quern_seat seat = { 0 };
 	struct test_machine t;
 	pthread_t thread;
 	void *complaint;

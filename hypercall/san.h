@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What sanitizers must be told of a change of stack.  The one place with #if:
- * without sanitizers everything here is empty.
+ * Changing stacks, and what sanitizers must be told of it: for the kernel's
+ * scheduler and for hosts whose CPUs are coroutines.  The one place with #if:
+ * without sanitizers the san_ functions are empty.
  *
  * ASan is told from C: san_leave on the old stack right before the switch,
  * san_arrive first thing on the new one.  TSan keeps a shadow call stack, so
@@ -11,7 +12,13 @@
 #ifndef QUERN_SAN_H
 #define QUERN_SAN_H
 
-#include <quern/base.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 #if defined(__SANITIZE_ADDRESS__)
 #define QSAN_ADDRESS 1
@@ -83,6 +90,60 @@ void __tsan_destroy_fiber(void *fiber);
 #define QSAN_ASM_SWITCH ""
 #endif
 
+/*
+ * The text of a function
+ *	uintptr_t NAME(void **save, void *to, uintptr_t arg, void *fiber)
+ * that saves the current context in *save and goes on at `to`; it returns the
+ * `arg` of whoever comes back.  A saved context is a stack pointer, at which
+ * lie r15 r14 r13 r12 rbx rbp and a return address.  Control words of the FPU
+ * belong to the host thread and are not switched.
+ */
+#define QSAN_SWITCH_TEXT(name)                                      \
+	".text\n"                                                   \
+	"	.p2align 4\n"                                       \
+	"	.globl " name "\n"                                  \
+	"	.type " name ", @function\n" name ":\n"            \
+	"	.cfi_startproc\n"                                   \
+	"	endbr64\n"                                          \
+	"	pushq %rbp\n"                                       \
+	"	.cfi_adjust_cfa_offset 8\n"                         \
+	"	.cfi_rel_offset %rbp, 0\n"                          \
+	"	pushq %rbx\n"                                       \
+	"	.cfi_adjust_cfa_offset 8\n"                         \
+	"	.cfi_rel_offset %rbx, 0\n"                          \
+	"	pushq %r12\n"                                       \
+	"	.cfi_adjust_cfa_offset 8\n"                         \
+	"	.cfi_rel_offset %r12, 0\n"                          \
+	"	pushq %r13\n"                                       \
+	"	.cfi_adjust_cfa_offset 8\n"                         \
+	"	.cfi_rel_offset %r13, 0\n"                          \
+	"	pushq %r14\n"                                       \
+	"	.cfi_adjust_cfa_offset 8\n"                         \
+	"	.cfi_rel_offset %r14, 0\n"                          \
+	"	pushq %r15\n"                                       \
+	"	.cfi_adjust_cfa_offset 8\n"                         \
+	"	.cfi_rel_offset %r15, 0\n"                          \
+	"	movq %rsp, (%rdi)\n"                                \
+	"	movq %rsi, %rbx\n"                                  \
+	"	movq %rdx, %r12\n"                                  \
+	"	movq %rcx, %rdi\n"                                  \
+	"	subq $8, %rsp\n" QSAN_ASM_SWITCH                    \
+	"	movq %rbx, %rsp\n"                                  \
+	"	movq %r12, %rax\n"                                  \
+	"	popq %r15\n"                                        \
+	"	popq %r14\n"                                        \
+	"	popq %r13\n"                                        \
+	"	popq %r12\n"                                        \
+	"	popq %rbx\n"                                        \
+	"	popq %rbp\n"                                        \
+	"	.cfi_def_cfa %rsp, 8\n"                             \
+	"	ret\n"                                              \
+	"	.cfi_endproc\n"                                     \
+	"	.size " name ", . - " name "\n"
+
+/* Registers that a context made by hand has room for below its start. */
+#define QSAN_SWITCH_REGS 6u
+
 /* A stack of the kernel's own has been made. */
 static inline void
 san_create(struct qsan *s, const void *bottom, size_t size)
@@ -153,5 +214,9 @@ san_arrive(struct qsan *self, struct qsan *from)
 	    &from->sn_size);
 #endif
 }
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif /* QUERN_SAN_H */

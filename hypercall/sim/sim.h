@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The host that is a simulator.
+ *
+ * A *world* holds any number of kernels, a virtual clock, and *tasks*: the
+ * coroutines that stand for host threads, of which one runs at a time.  Every
+ * hypercall that lets another go first, every lock and every wake-up in a
+ * kernel is a decision, drawn from one seed.  Same seed, same binary: same
+ * run, same hash, on any machine.
+ *
+ *	struct quern_sim_config sc = { .seed = 42 };
+ *	quern_sim_create(&sc, &w);
+ *	quern_sim_task(w, "client", body, arg);	body: quern_create with
+ *						.host = quern_sim_host(w), ...
+ *	error = quern_sim_run(w);
+ *	quern_sim_destroy(w);
+ *
+ * Only tasks may enter the kernels of a world.  A world is used by one host
+ * thread at a time; different worlds are independent.
+ */
+#ifndef QUERN_SIM_H
+#define QUERN_SIM_H
+
+#include <quern/hypercall.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct quern_sim;
+
+enum quern_sim_policy {
+	QUERN_SIM_RANDOM = 0, /* each decision picks any that can run */
+	QUERN_SIM_PCT         /* random priorities, few random changes */
+};
+
+/* The hypercalls that a config can make fail; see fail_call. */
+struct quern_sim_config {
+	uint64_t seed;
+	enum quern_sim_policy policy;
+	unsigned pct_changes; /* PCT: priority changes; 0: 3 */
+	uint64_t pct_length;  /* PCT: steps among which they fall; 0: 1,000 */
+
+	uint64_t max_steps; /* decisions before the run is given up; 0: 2^40 */
+
+	/*
+	 * The fail_n-th hypercall that can fail (0: none) does: the n-th of the
+	 * entry named fail_call ("map"), or of all when that is NULL.
+	 */
+	const char *fail_call;
+	uint64_t fail_n;
+
+	/* The lose_kick-th cpu_kick is lost (0: none): a planted bug. */
+	uint64_t lose_kick;
+
+	/* Log lines; NULL: standard error. */
+	void (*log)(void *arg, int level, const char *line);
+	/* Told of every decision, for looking at a run. */
+	void (*trace)(void *arg, uint64_t step, uint64_t now_ns,
+	    const char *task, enum quern_yield why);
+	void *arg;
+};
+
+/* Make a world.  -ENOMEM, -EINVAL. */
+int quern_sim_create(const struct quern_sim_config *cfg,
+    struct quern_sim **wp) __attribute__((warn_unused_result));
+
+/*
+ * End it, with whatever its kernels and tasks still own: also in the middle of
+ * a run that went wrong.  Not from one of its tasks.
+ */
+void quern_sim_destroy(struct quern_sim *w);
+
+/* A host for quern_config; any number of kernels may be made with it. */
+struct quern_host quern_sim_host(struct quern_sim *w);
+
+/*
+ * Add a task that runs fn(arg); from outside a run or from another task.
+ * `name` is kept.  -ENOMEM, -EAGAIN (over 1,000).
+ */
+int quern_sim_task(struct quern_sim *w, const char *name, void (*fn)(void *),
+    void *arg) __attribute__((warn_unused_result));
+
+/*
+ * Run until every task has ended, or only runner threads of kernels are left
+ * and wait.  -EDEADLK: nobody can run and nothing will happen (the log says who
+ * waits); -ETIME: max_steps; the world can only be destroyed then.
+ */
+int quern_sim_run(struct quern_sim *w) __attribute__((warn_unused_result));
+
+/* In a task: let others run; wait for `ns` of virtual time. */
+void quern_sim_yield(struct quern_sim *w);
+void quern_sim_sleep(struct quern_sim *w, uint64_t ns);
+
+/* The virtual clock, decisions so far, hash of all so far, the seed. */
+uint64_t quern_sim_now(const struct quern_sim *w);
+uint64_t quern_sim_steps(const struct quern_sim *w);
+uint64_t quern_sim_hash(const struct quern_sim *w);
+uint64_t quern_sim_seed(const struct quern_sim *w);
+
+/* Hypercalls so far that could have failed, and did (at most 1). */
+uint64_t quern_sim_failable(const struct quern_sim *w);
+uint64_t quern_sim_failed(const struct quern_sim *w);
+
+/* A random number of the world, in [0, below); 0: any.  For workloads. */
+uint64_t quern_sim_random(struct quern_sim *w, uint64_t below);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* QUERN_SIM_H */

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Commands of ioctl(2) that more than one kind of file understands.
+ */
+#ifndef QUERN_ABI_IOCTL_H
+#define QUERN_ABI_IOCTL_H
+
+#define Q_FIONREAD 0x541b
+#define Q_FIONBIO  0x5421
+#define Q_FIONCLEX 0x5450
+#define Q_FIOCLEX  0x5451
+#define Q_FIOASYNC 0x5452
+#define Q_FIOQSIZE 0x5460
+
+/* Terminals'. */
+#define Q_TCGETS     0x5401
+#define Q_TCSETS     0x5402
+#define Q_TCSETSW    0x5403
+#define Q_TCSETSF    0x5404
+#define Q_TIOCSCTTY  0x540e
+#define Q_TIOCGPGRP  0x540f
+#define Q_TIOCSPGRP  0x5410
+#define Q_TIOCOUTQ   0x5411
+#define Q_TIOCGWINSZ 0x5413
+#define Q_TIOCSWINSZ 0x5414
+#define Q_TIOCINQ    0x541b
+#define Q_TIOCNOTTY  0x5422
+#define Q_TIOCGSID   0x5429
+
+/* File systems'. */
+#define Q_FIBMAP   0x1
+#define Q_FIGETBSZ 0x2
+
+#endif /* QUERN_ABI_IOCTL_H */

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <quern/abi/errno.h>
+
+#include "ktest.h"
+
+#define THREADS_MAX 64u
+
+struct kthread {
+	struct kenv *e;
+	void (*fn)(void *);
+	void *arg;
+	pthread_t tid;
+	bool done;
+};
+
+struct kthread_list {
+	unsigned n;
+	struct kthread t[THREADS_MAX];
+};
+
+static char message[700];
+
+bool
+kcheck(struct kenv *e, bool ok, const char *expr, const char *file, int line)
+{
+	if (!ok && e->failure[0] == '\0')
+		snprintf(e->failure, sizeof(e->failure), "%s:%d: %s", file,
+		    line, expr);
+	return ok;
+}
+
+bool
+kcheck_eq(struct kenv *e, int64_t got, int64_t want, const char *expr,
+    const char *file, int line)
+{
+	if (got != want && e->failure[0] == '\0')
+		snprintf(e->failure, sizeof(e->failure),
+		    "%s:%d: %s is %lld, not %lld", file, line, expr,
+		    (long long)got, (long long)want);
+	return got == want;
+}
+
+static void
+drop(void *arg, int level, const char *line)
+{
+	(void)arg, (void)level, (void)line;
+}
+
+struct quern_config
+kenv_config(struct kenv *e)
+{
+	struct quern_config c = {
+		.host = e->host,
+		.ncpu = e->ncpu,
+		.runners = e->runners,
+		.log = e->quiet ? drop : NULL,
+	};
+
+	return c;
+}
+
+struct quern *
+kenv_kernel(struct kenv *e)
+{
+	struct quern_config c = kenv_config(e);
+	struct quern *k = NULL;
+
+	KCHECK_EQ(e, quern_create(&c, &k), 0);
+	return k;
+}
+
+void
+kenv_destroy(struct kenv *e, struct quern *k)
+{
+	uint64_t leaks = 0;
+	unsigned tries = 0;
+	int error;
+
+	if (k == NULL)
+		return;
+	while ((error = quern_destroy_count(k, &leaks)) == -Q_EBUSY &&
+	    tries++ < 10000)
+		kpause(e);
+	KCHECK_EQ(e, error, 0);
+	KCHECK_EQ(e, leaks, 0);
+}
+
+/* ---- threads ------------------------------------------------------------ */
+
+static void
+thread_body(void *arg)
+{
+	struct kthread *t = arg;
+
+	t->fn(t->arg);
+	__atomic_store_n(&t->done, true, __ATOMIC_RELEASE);
+}
+
+static void *
+thread_main(void *arg)
+{
+	thread_body(arg);
+	return NULL;
+}
+
+void
+kspawn(struct kenv *e, void (*fn)(void *), void *arg)
+{
+	struct kthread *t;
+	int error;
+
+	if (!KCHECK(e, e->threads->n < THREADS_MAX))
+		return;
+	t = &e->threads->t[e->threads->n++];
+	*t = (struct kthread){.e = e, .fn = fn, .arg = arg};
+	if (e->sim != NULL)
+		error = quern_sim_task(e->sim, "thread", thread_body, t);
+	else
+		error = pthread_create(&t->tid, NULL, thread_main, t);
+	if (!KCHECK_EQ(e, error, 0))
+		e->threads->n--;
+}
+
+void
+kjoin(struct kenv *e)
+{
+	unsigned i;
+
+	for (i = 0; i < e->threads->n; i++) {
+		if (e->sim == NULL)
+			pthread_join(e->threads->t[i].tid, NULL);
+		while (!__atomic_load_n(&e->threads->t[i].done,
+		    __ATOMIC_ACQUIRE))
+			kpause(e);
+	}
+	e->threads->n = 0;
+}
+
+void
+kpause(struct kenv *e)
+{
+	struct timespec ts = {0, 100000};
+
+	if (e->sim != NULL)
+		quern_sim_sleep(e->sim, 5000);
+	else
+		nanosleep(&ts, NULL);
+}
+
+/* ---- running ------------------------------------------------------------ */
+
+const char *
+ktest_posix(kbody body, unsigned ncpu, unsigned runners, void *arg)
+{
+	struct kthread_list threads = {0};
+	struct kenv e = {
+		.host = quern_posix(),
+		.ncpu = ncpu,
+		.runners = runners,
+		.arg = arg,
+		.threads = &threads,
+	};
+
+	body(&e);
+	if (e.failure[0] == '\0')
+		return NULL;
+	snprintf(message, sizeof(message), "posix, %u vCPUs, %u runners: %s",
+	    ncpu, runners, e.failure);
+	return message;
+}
+
+struct run {
+	kbody body;
+	struct kenv *e;
+	bool returned;
+};
+
+static void
+run_main(void *arg)
+{
+	struct run *r = arg;
+
+	r->body(r->e);
+	r->returned = true;
+}
+
+static void
+sim_drop(void *arg, int level, const char *line)
+{
+	(void)arg, (void)level, (void)line;
+}
+
+const char *
+ktest_world(kbody body, unsigned ncpu, unsigned runners,
+    const struct quern_sim_config *cfg, void *arg, uint64_t *hash)
+{
+	struct kthread_list threads = {0};
+	struct quern_sim_config sc = *cfg;
+	struct kenv e = {
+		.ncpu = ncpu,
+		.runners = runners,
+		.arg = arg,
+		.threads = &threads,
+		.quiet = true,
+	};
+	struct run r = {body, &e, false};
+	uint64_t steps;
+	int error;
+
+	if (sc.max_steps == 0)
+		sc.max_steps = 5000000;
+	if (sc.log == NULL)
+		sc.log = sim_drop;
+	e.simcfg = sc;
+	if (quern_sim_create(&sc, &e.sim) != 0)
+		return "quern_sim_create failed";
+	e.host = quern_sim_host(e.sim);
+	error = quern_sim_task(e.sim, "main", run_main, &r);
+	if (error == 0)
+		error = quern_sim_run(e.sim);
+	steps = quern_sim_steps(e.sim);
+	if (hash != NULL)
+		*hash = quern_sim_hash(e.sim);
+	quern_sim_destroy(e.sim);
+	if (error == 0 && r.returned && e.failure[0] == '\0')
+		return NULL;
+	snprintf(message, sizeof(message),
+	    "SEED=%llu (%s, %u vCPUs, %u runners): %s after %llu steps: %s",
+	    (unsigned long long)sc.seed,
+	    sc.policy == QUERN_SIM_PCT ? "PCT" : "random", ncpu, runners,
+	    error == -Q_EDEADLK ? "deadlock" :
+		error == -Q_ETIME ? "no end" :
+		error != 0 ? "error" : "check failed",
+	    (unsigned long long)steps, e.failure);
+	return message;
+}
+
+const char *
+ktest_sim(kbody body, unsigned ncpu, unsigned runners, uint64_t seed,
+    enum quern_sim_policy policy, void *arg)
+{
+	struct quern_sim_config sc = {.seed = seed, .policy = policy};
+
+	return ktest_world(body, ncpu, runners, &sc, arg, NULL);
+}
+
+static const char *
+run_seed(kbody body, uint64_t seed, void *arg)
+{
+	unsigned ncpu = 1 + (unsigned)(seed / 2 % 3);
+	unsigned runners = (unsigned)(seed / 6 % 3);
+
+	if (runners > ncpu)
+		runners = ncpu;
+	return ktest_sim(body, ncpu, runners, seed,
+	    seed % 2 == 0 ? QUERN_SIM_RANDOM : QUERN_SIM_PCT, arg);
+}
+
+const char *
+ktest_explore(kbody body, uint64_t first, unsigned n, void *arg)
+{
+	const char *only = getenv("SEED"), *failure;
+	unsigned i;
+
+	if (only != NULL)
+		return run_seed(body, strtoull(only, NULL, 0), arg);
+	for (i = 0; i < n; i++) {
+		failure = run_seed(body, first + i, arg);
+		if (failure != NULL)
+			return failure;
+	}
+	return NULL;
+}
+
+const char *
+ktest_must_find(kbody body, uint64_t first, unsigned n, void *arg)
+{
+	unsigned i;
+
+	for (i = 0; i < n; i++)
+		if (run_seed(body, first + i, arg) != NULL)
+			return NULL;
+	snprintf(message, sizeof(message),
+	    "a planted bug was not found in %u schedules", n);
+	return message;
+}

@@ -85,10 +85,10 @@ struct quern_seat {
 struct quern_event {
 	struct quern_event *e_next; /* the kernel's, for its queue */
 	void (*e_fn)(void *k, struct quern_event *); /* the kernel's */
-	int64_t e_result;           /* set by the kernel from event() */
-	uint32_t e_cpu;             /* set by the host: CPU it was asked on */
-	uint32_t e_flags;           /* the kernel's */
-	uint64_t e_host[2];         /* the host's */
+	int64_t e_result;   /* set by the kernel from event() */
+	uint32_t e_cpu;     /* set by the host: CPU it was asked on */
+	uint32_t e_flags;   /* the kernel's */
+	uint64_t e_host[2]; /* the host's */
 };
 
 enum quern_clock {
@@ -140,7 +140,7 @@ enum quern_blk_cmd {
 	QUERN_BLK_ZERO
 };
 
-#define QUERN_BLK_FUA 1u   /* b_flags: on stable storage when it completes */
+#define QUERN_BLK_FUA 1u /* b_flags: on stable storage when it completes */
 
 #define QUERN_BLK_RDONLY 1u /* blk_open flags and bi_flags: no writes */
 #define QUERN_BLK_DIRECT 2u /* blk_open: past the host's cache */
@@ -152,15 +152,15 @@ struct quern_iov {
 
 /* One request.  Offsets and lengths are bytes, multiples of bi_sector. */
 struct quern_blk_op {
-	uint32_t b_id;                /* from blk_open */
-	uint16_t b_cmd;               /* enum quern_blk_cmd */
-	uint16_t b_flags;             /* QUERN_BLK_FUA */
+	uint32_t b_id;    /* from blk_open */
+	uint16_t b_cmd;   /* enum quern_blk_cmd */
+	uint16_t b_flags; /* QUERN_BLK_FUA */
 	uint64_t b_off;
 	uint64_t b_len;
 	const struct quern_iov *b_iov; /* read, write: sums to b_len */
 	uint32_t b_niov;
-	struct quern_event *b_ev;     /* delivered if b_result is INPROGRESS */
-	int64_t b_result;             /* bytes, -errno or -EINPROGRESS */
+	struct quern_event *b_ev; /* delivered if b_result is INPROGRESS */
+	int64_t b_result;         /* bytes, -errno or -EINPROGRESS */
 };
 
 struct quern_blk_info {
@@ -173,7 +173,7 @@ struct quern_blk_info {
 
 /* ---- net (draft: may change until the first back end has landed) ------- */
 
-#define QUERN_NET_CSUM 1u /* p_flags: checksum from p_csum_start to fill in */
+#define QUERN_NET_CSUM    1u /* p_flags: checksum from p_csum_start to fill in */
 #define QUERN_NET_CSUM_OK 2u /* p_flags: received and found right */
 
 struct quern_packet {
@@ -194,14 +194,15 @@ struct quern_net_info {
 /* ---- vmspace (draft: may change until vkernel is built on it) ----------- */
 
 enum quern_vm_cmd {
-	QUERN_VM_MAP = 0, /* pages of RAM at an address, replacing what is there */
+	QUERN_VM_MAP =
+	    0, /* pages of RAM at an address, replacing what is there */
 	QUERN_VM_UNMAP,
 	QUERN_VM_PROTECT
 };
 
-#define QUERN_VM_READ 1u
-#define QUERN_VM_WRITE 2u
-#define QUERN_VM_EXEC 4u
+#define QUERN_VM_READ     1u
+#define QUERN_VM_WRITE    2u
+#define QUERN_VM_EXEC     4u
 #define QUERN_VM_POPULATE 8u /* map now rather than on the first touch */
 
 /* One change of an address space; all but v_cmd in bytes, page-aligned. */
@@ -210,7 +211,7 @@ struct quern_vm_op {
 	uint32_t v_prot; /* QUERN_VM_* */
 	uint64_t v_addr;
 	uint64_t v_len;
-	uint64_t v_ram;  /* MAP: offset in the RAM arena */
+	uint64_t v_ram; /* MAP: offset in the RAM arena */
 };
 
 enum quern_vm_why {
@@ -226,12 +227,12 @@ enum quern_vm_why {
 struct quern_vmframe {
 	uint64_t f_reg[16]; /* rax rbx rcx rdx rsi rdi rbp rsp r8 .. r15 */
 	uint64_t f_rip, f_rflags, f_fsbase, f_gsbase;
-	uint64_t f_addr;    /* out: faulting address */
-	uint32_t f_error;   /* out: page-fault error code */
-	uint32_t f_trap;    /* out: exception vector */
-	uint32_t f_why;     /* out: enum quern_vm_why */
+	uint64_t f_addr;  /* out: faulting address */
+	uint32_t f_error; /* out: page-fault error code */
+	uint32_t f_trap;  /* out: exception vector */
+	uint32_t f_why;   /* out: enum quern_vm_why */
 	uint32_t f_flags;
-	void *f_xsave;      /* extended state of this thread or NULL: none yet */
+	void *f_xsave; /* extended state of this thread or NULL: none yet */
 	uint32_t f_xsavelen;
 	uint32_t f_pad;
 	uint64_t f_host[4]; /* the host's; zeroed when the thread is made */
@@ -318,7 +319,7 @@ struct quern_hyper {
 	 */
 	int64_t (*param)(void *ctx, const char *name, void *buf, size_t len);
 
-	/* -- cpu: 5 -- */
+	/* -- cpu: 6 -- */
 
 	/*
 	 * Start host thread number `runner` (0 .. m_ncpu - 1), which calls
@@ -355,6 +356,14 @@ struct quern_hyper {
 	 * (QUERN_YIELD_SPIN only), a decision in a simulated one.
 	 */
 	void (*cpu_yield)(void *ctx, enum quern_yield why);
+
+	/*
+	 * Have every other host thread of the kernel that is running pass a full
+	 * memory barrier before this returns, so that the frequent side of a
+	 * handshake can do without one.  Tens of microseconds are fine.
+	 * -EOPNOTSUPP: the host can't; the first call tells for good.
+	 */
+	int (*cpu_fence)(void *ctx);
 
 	/* -- block: 3 -- */
 

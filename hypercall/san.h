@@ -83,7 +83,7 @@ void *__tsan_get_current_fiber(void);
 void *__tsan_create_fiber(unsigned flags);
 void __tsan_destroy_fiber(void *fiber);
 /* Switch to the fiber in %rdi; %rsp is 16-byte aligned. */
-#define QSAN_ASM_SWITCH          \
+#define QSAN_ASM_SWITCH      \
 	"	xorl %esi, %esi\n" \
 	"	call __tsan_switch_to_fiber@PLT\n"
 #else
@@ -98,47 +98,46 @@ void __tsan_destroy_fiber(void *fiber);
  * lie r15 r14 r13 r12 rbx rbp and a return address.  Control words of the FPU
  * belong to the host thread and are not switched.
  */
-#define QSAN_SWITCH_TEXT(name)                                      \
-	".text\n"                                                   \
-	"	.p2align 4\n"                                       \
-	"	.globl " name "\n"                                  \
-	"	.type " name ", @function\n" name ":\n"            \
-	"	.cfi_startproc\n"                                   \
-	"	endbr64\n"                                          \
-	"	pushq %rbp\n"                                       \
-	"	.cfi_adjust_cfa_offset 8\n"                         \
-	"	.cfi_rel_offset %rbp, 0\n"                          \
-	"	pushq %rbx\n"                                       \
-	"	.cfi_adjust_cfa_offset 8\n"                         \
-	"	.cfi_rel_offset %rbx, 0\n"                          \
-	"	pushq %r12\n"                                       \
-	"	.cfi_adjust_cfa_offset 8\n"                         \
-	"	.cfi_rel_offset %r12, 0\n"                          \
-	"	pushq %r13\n"                                       \
-	"	.cfi_adjust_cfa_offset 8\n"                         \
-	"	.cfi_rel_offset %r13, 0\n"                          \
-	"	pushq %r14\n"                                       \
-	"	.cfi_adjust_cfa_offset 8\n"                         \
-	"	.cfi_rel_offset %r14, 0\n"                          \
-	"	pushq %r15\n"                                       \
-	"	.cfi_adjust_cfa_offset 8\n"                         \
-	"	.cfi_rel_offset %r15, 0\n"                          \
-	"	movq %rsp, (%rdi)\n"                                \
-	"	movq %rsi, %rbx\n"                                  \
-	"	movq %rdx, %r12\n"                                  \
-	"	movq %rcx, %rdi\n"                                  \
-	"	subq $8, %rsp\n" QSAN_ASM_SWITCH                    \
-	"	movq %rbx, %rsp\n"                                  \
-	"	movq %r12, %rax\n"                                  \
-	"	popq %r15\n"                                        \
-	"	popq %r14\n"                                        \
-	"	popq %r13\n"                                        \
-	"	popq %r12\n"                                        \
-	"	popq %rbx\n"                                        \
-	"	popq %rbp\n"                                        \
-	"	.cfi_def_cfa %rsp, 8\n"                             \
-	"	ret\n"                                              \
-	"	.cfi_endproc\n"                                     \
+#define QSAN_SWITCH_TEXT(name)                                        \
+	".text\n"                                                     \
+	"	.p2align 4\n"                                               \
+	"	.globl " name "\n"                                    \
+	"	.type " name ", @function\n" name ":\n"               \
+	"	.cfi_startproc\n"                                           \
+	"	endbr64\n"                                                  \
+	"	pushq %rbp\n"                                               \
+	"	.cfi_adjust_cfa_offset 8\n"                                 \
+	"	.cfi_rel_offset %rbp, 0\n"                                  \
+	"	pushq %rbx\n"                                               \
+	"	.cfi_adjust_cfa_offset 8\n"                                 \
+	"	.cfi_rel_offset %rbx, 0\n"                                  \
+	"	pushq %r12\n"                                               \
+	"	.cfi_adjust_cfa_offset 8\n"                                 \
+	"	.cfi_rel_offset %r12, 0\n"                                  \
+	"	pushq %r13\n"                                               \
+	"	.cfi_adjust_cfa_offset 8\n"                                 \
+	"	.cfi_rel_offset %r13, 0\n"                                  \
+	"	pushq %r14\n"                                               \
+	"	.cfi_adjust_cfa_offset 8\n"                                 \
+	"	.cfi_rel_offset %r14, 0\n"                                  \
+	"	pushq %r15\n"                                               \
+	"	.cfi_adjust_cfa_offset 8\n"                                 \
+	"	.cfi_rel_offset %r15, 0\n"                                  \
+	"	movq %rsp, (%rdi)\n"                                        \
+	"	movq %rsi, %rbx\n"                                          \
+	"	movq %rdx, %r12\n"                                          \
+	"	movq %rcx, %rdi\n"                                          \
+	"	subq $8, %rsp\n" QSAN_ASM_SWITCH "	movq %rbx, %rsp\n" \
+	"	movq %r12, %rax\n"                                          \
+	"	popq %r15\n"                                                \
+	"	popq %r14\n"                                                \
+	"	popq %r13\n"                                                \
+	"	popq %r12\n"                                                \
+	"	popq %rbx\n"                                                \
+	"	popq %rbp\n"                                                \
+	"	.cfi_def_cfa %rsp, 8\n"                                     \
+	"	ret\n"                                                      \
+	"	.cfi_endproc\n"                                             \
 	"	.size " name ", . - " name "\n"
 
 /* Registers that a context made by hand has room for below its start. */

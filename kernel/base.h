@@ -19,12 +19,12 @@ extern "C" {
 
 struct quern;
 
-#define QMUSTCHECK __attribute__((warn_unused_result))
+#define QMUSTCHECK    __attribute__((warn_unused_result))
 #define QPRINTF(f, a) __attribute__((format(printf, f, a)))
-#define QNORETURN __attribute__((noreturn))
-#define QCOLD __attribute__((cold, noinline))
+#define QNORETURN     __attribute__((noreturn))
+#define QCOLD         __attribute__((cold, noinline))
 
-#define qlikely(x) __builtin_expect(!!(x), 1)
+#define qlikely(x)   __builtin_expect(!!(x), 1)
 #define qunlikely(x) __builtin_expect(!!(x), 0)
 
 #define QARRAYLEN(a) (sizeof(a) / sizeof((a)[0]))
@@ -32,14 +32,16 @@ struct quern;
 	((type *)(void *)((char *)(p)-offsetof(type, member)))
 #define QROUNDUP(x, to) (((x) + (to)-1) / (to) * (to))
 
+#ifndef __cplusplus
 /*
- * Compiler-provided memory functions; whatever libc or run-time the program
- * has supplies them.
+ * memcpy, memmove, memset and memcmp are the compiler's run-time; whatever libc
+ * the program has supplies them.
  */
 void *memcpy(void *dst, const void *src, size_t n);
 void *memmove(void *dst, const void *src, size_t n);
 void *memset(void *dst, int c, size_t n);
 int memcmp(const void *a, const void *b, size_t n);
+#endif
 
 /* Length of `s` in bytes. */
 size_t qstrlen(const char *s);
@@ -74,9 +76,8 @@ void qassert_fail(const char *expr, const char *file, int line,
     const char *func) QNORETURN;
 
 /* Always on.  Panics the current thread's kernel; never for bad input. */
-#define qassert(e)                                                  \
-	(qlikely(e) ? (void)0 :                                     \
-		      qassert_fail(#e, __FILE__, __LINE__, __func__))
+#define qassert(e) \
+	(qlikely(e) ? (void)0 : qassert_fail(#e, __FILE__, __LINE__, __func__))
 
 #ifdef __cplusplus
 }

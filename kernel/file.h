@@ -40,20 +40,20 @@ extern "C" {
 struct qfdtable;
 
 /* f_mode: what it can do. */
-#define QF_READ 1u
-#define QF_WRITE 2u
-#define QF_SEEK 4u    /* has a position: f_off is used */
-#define QF_PREAD 8u   /* pread, preadv */
-#define QF_PWRITE 16u /* pwrite, pwritev */
-#define QF_NOWAIT 32u /* QUIO_NOWAIT is understood */
-#define QF_PATH 64u   /* O_PATH: only names something */
+#define QF_READ   1u
+#define QF_WRITE  2u
+#define QF_SEEK   4u   /* has a position: f_off is used */
+#define QF_PREAD  8u   /* pread, preadv */
+#define QF_PWRITE 16u  /* pwrite, pwritev */
+#define QF_NOWAIT 32u  /* QUIO_NOWAIT is understood */
+#define QF_PATH   64u  /* O_PATH: only names something */
 #define QF_DIRECT 128u /* O_DIRECT may be set by fcntl */
 
 /* Status flags that F_SETFL changes. */
-#define QF_SETFL                                                     \
+#define QF_SETFL \
 	(Q_O_APPEND | Q_O_NONBLOCK | Q_O_DIRECT | Q_O_NOATIME | Q_FASYNC)
 
-/* An open file.  128 bytes, never returned to the heap: see file.c. */
+/* An open file.  Its memory remains one for good: see file.c. */
 struct qfile {
 	uint32_t f_refs;  /* [a] 0: free, or being released */
 	uint32_t f_flags; /* [a] O_*, without O_CLOEXEC */
@@ -98,8 +98,8 @@ struct qfile_ops {
 	    uint64_t arg);
 
 	/* fcntl commands that file.c does not know.  NULL: -EINVAL. */
-	int64_t (*fo_fcntl)(struct qfile *f, struct qsys *s, int cmd,
-	    uint64_t arg);
+	int64_t (
+	    *fo_fcntl)(struct qfile *f, struct qsys *s, int cmd, uint64_t arg);
 
 	/* New position by `whence`, checked; stores it.  [o].  NULL: -ESPIPE */
 	int64_t (*fo_seek)(struct qfile *f, int64_t off, int whence);

@@ -80,7 +80,7 @@ put_number(struct out *o, const struct conv *cv, uint64_t x, unsigned base,
 static const char *
 parse_conv(const char *f, struct conv *cv)
 {
-	*cv = (struct conv){.cv_prec = -1};
+	*cv = (struct conv){ .cv_prec = -1 };
 	for (; *f == '0' || *f == '-'; f++) {
 		cv->cv_zero |= *f == '0';
 		cv->cv_left |= *f == '-';
@@ -98,7 +98,7 @@ parse_conv(const char *f, struct conv *cv)
 int
 qvsnprintf(char *buf, size_t len, const char *f, va_list ap)
 {
-	struct out o = {buf, len, 0};
+	struct out o = { buf, len, 0 };
 	struct conv cv;
 	const char *s;
 	int64_t i;
@@ -114,10 +114,9 @@ qvsnprintf(char *buf, size_t len, const char *f, va_list ap)
 		switch (*f) {
 		case 'd':
 		case 'i':
-			i = cv.cv_long ? va_arg(ap, int64_t) :
-					 va_arg(ap, int);
-			put_number(&o, &cv,
-			    i < 0 ? -(uint64_t)i : (uint64_t)i, 10, i < 0);
+			i = cv.cv_long ? va_arg(ap, int64_t) : va_arg(ap, int);
+			put_number(&o, &cv, i < 0 ? -(uint64_t)i : (uint64_t)i,
+			    10, i < 0);
 			break;
 		case 'u':
 		case 'x':
@@ -136,7 +135,8 @@ qvsnprintf(char *buf, size_t len, const char *f, va_list ap)
 			s = va_arg(ap, const char *);
 			if (s == NULL)
 				s = "(null)";
-			for (n = 0; (cv.cv_prec < 0 || n < (size_t)cv.cv_prec) &&
+			for (n = 0;
+			     (cv.cv_prec < 0 || n < (size_t)cv.cv_prec) &&
 			     s[n] != '\0';
 			     n++)
 				continue;

@@ -14,14 +14,24 @@
  * Nothing is lost, because each side first publishes, then looks:
  *
  *	idler	joins k_idlers (k_nidle), gives its vCPU away, looks for work
- *	leaver	gives its vCPU away (an exchange), looks at k_nidle and k_nwant
+ *	leaver	gives its vCPU away, looks at k_nidle and k_nwant
  *	waker	queues work, looks at k_nidle
  *	wanter	joins (k_nwant), tries every vCPU
  *	leader	publishes k_leader_until and k_leader_cpus, looks at the timers
  *
- * and kicks are latched by the host.
+ * and kicks are latched by the host.  Between publishing and looking everyone
+ * needs a full memory barrier.  The leaver is on the path of every call and
+ * does without: idlers and wanters, who are about to sleep, have the host issue
+ * one on all its threads (cpu_fence) before they look, unless they saw every
+ * vCPU free.  A host that can't makes the leaver use an exchange.
+ *
+ * v_owner is OWNED, or v_free when nobody owns it.  v_free is FREE; in a
+ * simulation, and once the kernel is dead, it is SPECIAL, so that entering
+ * takes the slow path, which asks why.
  */
 #include "impl.h"
+
+#include "guest.h"
 
 /* Tries for a free vCPU before a host thread queues for one. */
 #define ENTER_SPINS 64u
@@ -29,12 +39,30 @@
 /* ---- owning a vCPU --------------------------------------------------- */
 
 static inline bool
+cpu_try_fast(struct qcpu *v)
+{
+	uint32_t free = QCPU_FREE;
+
+	return __atomic_compare_exchange_n(&v->v_owner, &free, QCPU_OWNED,
+	    false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+}
+
+static inline bool
+cpu_is_owned(struct qcpu *v)
+{
+	return __atomic_load_n(&v->v_owner, __ATOMIC_SEQ_CST) == QCPU_OWNED;
+}
+
+bool
 cpu_try(struct qcpu *v)
 {
-	uint32_t free = 0;
+	uint32_t old = __atomic_load_n(&v->v_owner, __ATOMIC_SEQ_CST);
 
-	return __atomic_compare_exchange_n(&v->v_owner, &free, 1, false,
-	    __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+	while (old != QCPU_OWNED)
+		if (__atomic_compare_exchange_n(&v->v_owner, &old, QCPU_OWNED,
+			false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+			return true;
+	return false;
 }
 
 static struct qcpu *
@@ -45,8 +73,7 @@ cpu_try_any(struct quern *k, unsigned first)
 
 	for (i = 0; i < k->k_ncpu; i++) {
 		v = k->k_cpu[(first + i) % k->k_ncpu];
-		if (__atomic_load_n(&v->v_owner, __ATOMIC_SEQ_CST) == 0 &&
-		    cpu_try(v))
+		if (cpu_try(v))
 			return v;
 	}
 	return NULL;
@@ -65,8 +92,8 @@ home_of_first(struct quern *k, struct qcpu *v)
 
 	vspin_lock(k, &r->r_lock);
 	if (!qlist_empty(&r->r_queue[QPRIO_CLIENT])) {
-		t = QLIST_ELEM(r->r_queue[QPRIO_CLIENT].l_next,
-		    struct qthread, t_link);
+		t = QLIST_ELEM(r->r_queue[QPRIO_CLIENT].l_next, struct qthread,
+		    t_link);
 		if (t->t_client)
 			h = t->t_host;
 	}
@@ -89,8 +116,8 @@ static struct qhost *
 elect(struct quern *k)
 {
 	if (k->k_leader == NULL && !qlist_empty(&k->k_idlers))
-		make_leader(k, QLIST_ELEM(k->k_idlers.l_next, struct qhost,
-				   h_link));
+		make_leader(k,
+		    QLIST_ELEM(k->k_idlers.l_next, struct qhost, h_link));
 	return k->k_leader;
 }
 
@@ -138,8 +165,11 @@ static QCOLD void
 release_slow(struct quern *k, struct qcpu *v, struct qhost *home)
 {
 	struct qhost *wanter = NULL, *idler = NULL;
-	bool work = sched_has_work(v, 0);
+	bool work;
 
+	/* From here on as if it had been given away by an exchange. */
+	full_barrier(k);
+	work = sched_has_work(v, 0);
 	if (__atomic_load_n(&k->k_nwant, __ATOMIC_RELAXED) == 0 && !work &&
 	    leader_covers(k, v))
 		return;
@@ -161,13 +191,19 @@ static inline void
 cpu_release(struct quern *k, struct qcpu *v)
 {
 	struct qhost *home = NULL;
+	uint32_t free = __atomic_load_n(&v->v_free, __ATOMIC_RELAXED);
 
-	qchoice(v, QUERN_YIELD_ENTER);
+	if (qunlikely(free != QCPU_FREE))
+		qchoice(v, QUERN_YIELD_ENTER);
 	if (qunlikely(v->v_sched->r_count != 0))
 		home = home_of_first(k, v);
-	__atomic_exchange_n(&v->v_owner, 0, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&v->v_owner, free, __ATOMIC_RELEASE);
+	if (qunlikely(!v->v_fence))
+		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	else
+		__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	if (qunlikely((__atomic_load_n(&k->k_nidle, __ATOMIC_RELAXED) |
-		__atomic_load_n(&k->k_nwant, __ATOMIC_RELAXED)) != 0))
+			  __atomic_load_n(&k->k_nwant, __ATOMIC_RELAXED)) != 0))
 		release_slow(k, v, home);
 }
 
@@ -180,10 +216,23 @@ host_alert(struct quern *k)
 	if (__atomic_load_n(&k->k_nidle, __ATOMIC_SEQ_CST) == 0)
 		return;
 	for (i = 0; i < k->k_ncpu; i++)
-		if (__atomic_load_n(&k->k_cpu[i]->v_owner,
-			__ATOMIC_SEQ_CST) == 0)
+		if (!cpu_is_owned(k->k_cpu[i]))
 			break;
 	if (i == k->k_ncpu)
+		return;
+	hspin_lock(k, &k->k_idle_lock);
+	h = elect(k);
+	hspin_unlock(&k->k_idle_lock);
+	kick(k, h);
+}
+
+void
+host_cover(struct quern *k, struct qcpu *v)
+{
+	struct qhost *h;
+
+	if (__atomic_load_n(&k->k_nidle, __ATOMIC_SEQ_CST) == 0 ||
+	    leader_covers(k, v))
 		return;
 	hspin_lock(k, &k->k_idle_lock);
 	h = elect(k);
@@ -195,6 +244,11 @@ void
 host_kick_all(struct quern *k)
 {
 	struct qlist *l;
+	unsigned i;
+
+	for (i = 0; i < k->k_ncpu; i++)
+		if (k->k_cpu[i] != NULL)
+			qcpu_preempt(k->k_cpu[i]);
 
 	hspin_lock(k, &k->k_idle_lock);
 	QLIST_FOREACH(l, &k->k_idlers)
@@ -255,15 +309,11 @@ find_work(struct qhost *h)
 static void
 call_runners(struct quern *k)
 {
-	struct qcpu *v;
 	unsigned i;
 
-	for (i = 0; i < k->k_ncpu; i++) {
-		v = k->k_cpu[i];
-		if (__atomic_load_n(&v->v_guest, __ATOMIC_SEQ_CST) != 0 &&
-		    sched_has_work(v, 0))
-			kick(k, __atomic_load_n(&v->v_host, __ATOMIC_RELAXED));
-	}
+	for (i = 0; i < k->k_ncpu; i++)
+		if (sched_has_event(k->k_cpu[i]))
+			qcpu_preempt(k->k_cpu[i]);
 }
 
 /*
@@ -286,7 +336,7 @@ lead(struct quern *k, struct qhost *h)
 
 		if (__atomic_load_n(&r->r_inflight, __ATOMIC_SEQ_CST) != 0)
 			cpus |= (uint64_t)1 << i;
-		if (__atomic_load_n(&v->v_owner, __ATOMIC_SEQ_CST) != 0)
+		if (cpu_is_owned(v))
 			continue;
 		next = __atomic_load_n(&r->r_next, __ATOMIC_SEQ_CST);
 		if (next < until)
@@ -296,6 +346,25 @@ lead(struct quern *k, struct qhost *h)
 	__atomic_store_n(&k->k_leader_until, until, __ATOMIC_SEQ_CST);
 	if (k->k_hyper->cpu_idle(k->k_ctx, &h->h_seat, cpus, until) > 0)
 		call_runners(k);
+}
+
+/*
+ * After this, a leaver has seen us among the idlers or wanters, or we see the
+ * vCPU that it gave away.
+ */
+static void
+fence_leavers(struct quern *k)
+{
+	unsigned i;
+
+	full_barrier(k);
+	if (!k->k_fence)
+		return;
+	for (i = 0; i < k->k_ncpu; i++)
+		if (cpu_is_owned(k->k_cpu[i])) {
+			(void)k->k_hyper->cpu_fence(k->k_ctx);
+			return;
+		}
 }
 
 static void
@@ -317,8 +386,7 @@ work_left(struct quern *k)
 	unsigned i;
 
 	for (i = 0; i < k->k_ncpu; i++)
-		if (__atomic_load_n(&k->k_cpu[i]->v_owner,
-			__ATOMIC_SEQ_CST) == 0 &&
+		if (!cpu_is_owned(k->k_cpu[i]) &&
 		    sched_has_work(k->k_cpu[i], 0))
 			return true;
 	return false;
@@ -358,6 +426,7 @@ host_wait(struct qhost *h)
 
 	join_idlers(k, h);
 	cpu_release(k, h->h_cpu);
+	fence_leavers(k);
 	for (;;) {
 		if (must_leave(h))
 			break;
@@ -390,6 +459,7 @@ want_cpu(struct quern *k, struct qhost *h, unsigned first)
 	h->h_kicked = 0;
 	__atomic_fetch_add(&k->k_nwant, 1, __ATOMIC_SEQ_CST);
 	hspin_unlock(&k->k_idle_lock);
+	fence_leavers(k);
 	for (;;) {
 		v = cpu_try_any(k, first);
 		if (v != NULL || is_dead(k))
@@ -444,12 +514,12 @@ cpu_get(struct quern *k, unsigned hint, int *errp)
 {
 	struct qcpu *v = k->k_cpu[hint];
 
-	if (qunlikely(!cpu_try(v))) {
-		v = cpu_get_slow(k, hint, errp);
-		if (v == NULL)
-			return NULL;
-	}
-	if (qunlikely(is_dead(k))) {
+	if (qlikely(cpu_try_fast(v)))
+		return v;
+	v = cpu_get_slow(k, hint, errp);
+	if (v == NULL)
+		return NULL;
+	if (is_dead(k)) {
 		cpu_release(k, v);
 		*errp = -Q_ENOTRECOVERABLE;
 		return NULL;
@@ -508,9 +578,8 @@ int64_t
 host_call(struct quern *k, struct quern_proc *p, uint32_t *hint,
     int64_t (*fn)(void *), void *arg)
 {
-	struct call c = {fn, arg, true};
+	struct call c = { fn, arg, true };
 	uint32_t first = __atomic_load_n(hint, __ATOMIC_RELAXED);
-	void *fibers[2];
 	struct qthread *t;
 	struct qhost *h;
 	struct qcpu *v;
@@ -534,10 +603,8 @@ host_call(struct quern *k, struct quern_proc *p, uint32_t *hint,
 	__atomic_store_n(&v->v_host, h, __ATOMIC_RELAXED);
 	t->t_proc = p;
 	san_host(&h->h_san);
-	fibers[0] = t->t_san.sn_fiber;
-	fibers[1] = h->h_san.sn_fiber;
 	san_leave(&h->h_san, &t->t_san, false);
-	ret = ctx_enter(t, &c, t, &h->h_sp, client_body, fibers);
+	ret = ctx_enter(t, &c, &t->t_san, &h->h_san, &h->h_sp, client_body);
 	if (qunlikely(c.c_moved))
 		return ret; /* host_loop has done the rest */
 	san_arrive(&h->h_san, &t->t_san);

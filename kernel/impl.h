@@ -58,36 +58,36 @@ struct qhost {
 	struct qcpu *h_cpu;       /* the vCPU it runs, or ran last */
 	void *h_sp;               /* its own stack while it runs the kernel */
 	struct qsan h_san;
-	struct qlist h_link;      /* [i] k_idlers */
-	uint32_t h_idle;          /* [i] enum qhost_idle */
-	uint32_t h_kicked;        /* [i] a wanter that was told to try again */
-	uint32_t h_done;          /* [a] the call is over, h_ret is valid */
-	bool h_poll;              /* quern_poll: leave rather than wait */
-	bool h_ran;               /* it ran something */
-	bool h_runner;            /* a runner thread */
+	struct qlist h_link; /* [i] k_idlers */
+	uint32_t h_idle;     /* [i] enum qhost_idle */
+	uint32_t h_kicked;   /* [i] a wanter that was told to try again */
+	uint32_t h_done;     /* [a] the call is over, h_ret is valid */
+	bool h_poll;         /* quern_poll: leave rather than wait */
+	bool h_ran;          /* it ran something */
+	bool h_runner;       /* a runner thread */
 	int64_t h_ret;
-	uint64_t h_deadline;      /* quern_poll: wait no longer than this */
+	uint64_t h_deadline; /* quern_poll: wait no longer than this */
 };
 
 /* The levels and slots of a timer wheel: 64^8 * 2^10 ns is 9 years. */
 #define QWHEEL_LEVELS 8u
-#define QWHEEL_SLOTS 64u
-#define QWHEEL_SHIFT 10u /* a tick is 1,024 ns */
+#define QWHEEL_SLOTS  64u
+#define QWHEEL_SHIFT  10u /* a tick is 1,024 ns */
 
 struct qwheel {
 	struct hspin wh_lock;
-	uint64_t wh_now;                     /* [w] in ticks */
-	uint64_t wh_bits[QWHEEL_LEVELS];     /* [w] slots in use */
-	struct qtimer *wh_running;           /* [w] whose function runs */
+	uint64_t wh_now;                 /* [w] in ticks */
+	uint64_t wh_bits[QWHEEL_LEVELS]; /* [w] slots in use */
+	struct qtimer *wh_running;       /* [w] whose function runs */
 	struct qlist wh_slot[QWHEEL_LEVELS][QWHEEL_SLOTS]; /* [w] */
-	bool wh_ready;                       /* [w] slots initialised */
+	bool wh_ready; /* [w] slots initialised */
 };
 
 /* The scheduler's part of a vCPU. */
 struct qcpu_sched {
 	struct hspin r_lock;
-	uint32_t r_bits;               /* [r] priorities with a thread */
-	struct qlist r_queue[QNPRIO];  /* [r] */
+	uint32_t r_bits;              /* [r] priorities with a thread */
+	struct qlist r_queue[QNPRIO]; /* [r] */
 	uint32_t r_count __attribute__((aligned(64))); /* [a] */
 	uint32_t r_inflight;           /* [a] events the host owes us */
 	struct quern_event *r_inbox;   /* [a] delivered, newest first */
@@ -106,39 +106,41 @@ struct quern {
 	unsigned k_ncpu;                   /* [I] */
 	unsigned k_nrunner;                /* [I] */
 	bool k_choice;                     /* [I] */
-	bool k_up;        /* components have started */
-	uint32_t k_dead;  /* [a] */
-	uint32_t k_stop;  /* [a] runners are to end */
-	uint32_t k_intr;  /* [a] a process was interrupted */
+	bool k_fence;                      /* [I] the host has cpu_fence */
+	bool k_up;                         /* components have started */
+	uint32_t k_dead;                   /* [a] */
+	uint32_t k_stop;                   /* [a] runners are to end */
+	uint32_t k_intr;                   /* [a] a process was interrupted */
 
 	struct hspin k_idle_lock __attribute__((aligned(64)));
-	struct qlist k_idlers;   /* [i] host threads that wait */
-	struct qlist k_wanters;  /* [i] those that wait for a vCPU */
-	struct qhost *k_leader;  /* [i] */
-	uint64_t k_leader_until; /* [a] the leader's deadline */
-	uint64_t k_leader_cpus;  /* [a] whose events it waits for */
-	uint32_t k_nidle;        /* [a] waiting, wanters aside */
-	uint32_t k_nwant;        /* [a] wanters */
-	uint32_t k_inside;       /* [a] host threads off the fast path */
-	uint32_t k_runners_left; /* [a] */
+	struct qlist k_idlers;    /* [i] host threads that wait */
+	struct qlist k_wanters;   /* [i] those that wait for a vCPU */
+	struct qhost *k_leader;   /* [i] */
+	uint64_t k_leader_until;  /* [a] the leader's deadline */
+	uint64_t k_leader_cpus;   /* [a] whose events it waits for */
+	uint32_t k_nidle;         /* [a] waiting, wanters aside */
+	uint32_t k_nwant;         /* [a] wanters */
+	uint32_t k_barrier; /* [a] nothing but the operand of full_barrier */
+	uint32_t k_inside;        /* [a] host threads off the fast path */
+	uint32_t k_runners_left;  /* [a] */
 	struct quern_seat k_seat; /* where destroy waits for the runners */
 
 	struct hspin k_thread_lock __attribute__((aligned(64)));
-	struct qlist k_threads;  /* [t] all */
-	struct qlist k_spares;   /* [t] those without work, by t_link */
-	uint64_t k_nthread;      /* [t] */
+	struct qlist k_threads; /* [t] all */
+	struct qlist k_spares;  /* [t] those without work, by t_link */
+	uint64_t k_nthread;     /* [t] */
 
-	struct qwaitq k_join;    /* ends of threads */
+	struct qwaitq k_join; /* ends of threads */
 
 	struct qmutex k_proc_lock;
-	struct qlist k_procs;    /* [p] */
-	uint32_t k_nextpid;      /* [p] */
+	struct qlist k_procs; /* [p] */
+	uint32_t k_nextpid;   /* [p] */
 
 	/* memory: page.c, slab.c */
 	struct qpages *k_pages;
 	struct qheap *k_heap;
-	uint64_t k_fail_alloc;   /* [I] */
-	uint64_t k_allocs;       /* [a] */
+	uint64_t k_fail_alloc; /* [I] */
+	uint64_t k_allocs;     /* [a] */
 
 	struct qsys_table *k_calls; /* [I] */
 	unsigned k_ncomp, k_ncomp_up;
@@ -155,12 +157,18 @@ struct quern {
 
 /* ---- hspin ---------------------------------------------------------- */
 
+/* As one that TSan can follow: a fence of its own it does not understand. */
+static inline void
+full_barrier(struct quern *k)
+{
+	(void)__atomic_fetch_add(&k->k_barrier, 0, __ATOMIC_SEQ_CST);
+}
+
 /* Take one from any stack; yields to the host while it spins. */
 static inline void
 hspin_lock(struct quern *k, struct hspin *s)
 {
-	while (qunlikely(__atomic_exchange_n(&s->hs_held, 1,
-	    __ATOMIC_ACQUIRE)))
+	while (qunlikely(__atomic_exchange_n(&s->hs_held, 1, __ATOMIC_ACQUIRE)))
 		k->k_hyper->cpu_yield(k->k_ctx, QUERN_YIELD_SPIN);
 }
 
@@ -207,12 +215,13 @@ struct qclient_ret {
 uintptr_t ctx_switch(void **save, void *to, uintptr_t arg, void *fiber);
 
 /*
- * Run body(t, frame) on the kernel stack that ends at `top`.  The caller's
- * stack becomes a context, saved in *save, at which host_loop(t, arg)
- * runs if it is ever switched to.
+ * Run body(t, frame) on the kernel stack that ends at `t`.  The caller's stack
+ * becomes a context, saved in *save, at which host_loop(t, arg) runs if it is
+ * ever switched to.
  */
-int64_t ctx_enter(struct qthread *t, void *frame, void *top, void **save,
-    struct qclient_ret (*body)(struct qthread *, void *), void **fibers);
+int64_t ctx_enter(struct qthread *t, void *frame, struct qsan *kernel,
+    struct qsan *host, void **save,
+    struct qclient_ret (*body)(struct qthread *, void *));
 
 /* Where a new thread starts: calls sched_thread_start. */
 void ctx_thread_tramp(void);
@@ -233,6 +242,8 @@ bool sched_wake(struct qthread *t, int why);
 void sched_idle_loop(void *arg);
 /* Leave a dead kernel at once. */
 QNORETURN void sched_leave_dead(void);
+/* Has something come for `v` from outside: events, an interrupt? */
+bool sched_has_event(struct qcpu *v);
 /* Is there anything that a host thread could run on `v`? */
 bool sched_has_work(struct qcpu *v, uint64_t now);
 
@@ -241,6 +252,10 @@ bool sched_has_work(struct qcpu *v, uint64_t now);
 /* Put work on a host thread that waits, if there is one and a free vCPU. */
 void host_alert(struct quern *k);
 void host_kick_all(struct quern *k);
+/* See to it that the leader, if there is one, waits for `v`'s events. */
+void host_cover(struct quern *k, struct qcpu *v);
+/* Own `v` if nobody does. */
+bool cpu_try(struct qcpu *v);
 /* The call of `h` is over; called off its stack. */
 void host_done(struct qhost *h);
 /*
@@ -299,7 +314,8 @@ void mem_stats(struct quern *k, struct quern_stats *st);
 /* ---- the rest ------------------------------------------------------- */
 
 /* Panics have a kernel stack to leave; this is for host stacks. */
-#define qassert_host(k, e)           	(qlikely(e) ? (void)0 :      		      host_assert_fail(k, #e, __FILE__, __LINE__))
+#define qassert_host(k, e) \
+	(qlikely(e) ? (void)0 : host_assert_fail(k, #e, __FILE__, __LINE__))
 void host_assert_fail(struct quern *k, const char *expr, const char *file,
     int line) QNORETURN;
 

@@ -16,8 +16,8 @@ struct qlist {
 	struct qlist *l_next, *l_prev;
 };
 
-#define QLIST_INIT(name) \
-	{                \
+#define QLIST_INIT(name)         \
+	{                        \
 		&(name), &(name) \
 	}
 

@@ -55,6 +55,7 @@ qspin_init(struct qspin *s)
 	s->s_owner = NULL;
 }
 
+/* qspin_lock_slow is the half of qspin_lock that is not inline. */
 void qspin_lock_slow(struct qspin *s, struct qthread *t);
 
 /* Take it; the caller may not sleep until it has given it back. */
@@ -119,7 +120,10 @@ qwaitq_init(struct qwaitq *w)
 int qwaitq_sleep(struct qwaitq *w, struct qspin *lock, unsigned flags,
     uint64_t deadline);
 
-/* Wake the first or all.  Takes the queue's lock.  Returns how many. */
+/*
+ * qwaitq_wake_one wakes the first sleeper, qwaitq_wake_all all of them.  Takes
+ * the queue's lock.  Returns how many.
+ */
 unsigned qwaitq_wake_one(struct qwaitq *w);
 unsigned qwaitq_wake_all(struct qwaitq *w);
 
@@ -132,6 +136,7 @@ qmutex_init(struct qmutex *m, const char *name)
 	m->m_name = name;
 }
 
+/* qmutex_lock_slow and qmutex_unlock_slow are the halves not inline. */
 void qmutex_lock_slow(struct qmutex *m);
 void qmutex_unlock_slow(struct qmutex *m);
 
@@ -194,8 +199,7 @@ static inline bool
 qmutex_held(const struct qmutex *m)
 {
 	return (__atomic_load_n(&m->m_owner, __ATOMIC_RELAXED) &
-		   ~(uintptr_t)QMUTEX_WAITERS) ==
-	    (uintptr_t)qthread_current();
+		   ~(uintptr_t)QMUTEX_WAITERS) == (uintptr_t)qthread_current();
 }
 
 /* Initialise to nobody waiting. */
@@ -212,13 +216,14 @@ qcv_init(struct qcv *c)
 int qcv_wait(struct qcv *c, struct qmutex *m, unsigned flags,
     uint64_t deadline);
 
-/* Wake the first or all; the caller need not hold the mutex. */
+/* Wake the first; the caller need not hold the mutex. */
 static inline void
 qcv_signal(struct qcv *c)
 {
 	(void)qwaitq_wake_one(&c->c_wq);
 }
 
+/* Wake all; the caller need not hold the mutex. */
 static inline void
 qcv_broadcast(struct qcv *c)
 {

@@ -23,11 +23,11 @@
 struct qpages {
 	struct hspin pp_lock;
 	struct qlist pp_free[QPAGE_MAXORDER + 1]; /* [pp_lock] */
-	uint64_t pp_virgin;  /* [pp_lock] */
-	uint64_t pp_nfree;   /* [pp_lock] virgin ones included */
-	uint64_t pp_npage;   /* [I] */
+	uint64_t pp_virgin;                       /* [pp_lock] */
+	uint64_t pp_nfree;     /* [pp_lock] virgin ones included */
+	uint64_t pp_npage;     /* [I] */
 	struct qpage *pp_page; /* [I] */
-	char *pp_base;       /* [I] */
+	char *pp_base;         /* [I] */
 	struct qwaitq pp_wait[HASH];
 	struct qmutex pp_rmap[HASH];
 };
@@ -180,8 +180,8 @@ block_take(struct qpages *pp, unsigned order)
 		block_remove(pg);
 		while (o > order) {
 			o--;
-			block_add(pp,
-			    page_index(pp, pg) + (UINT64_C(1) << o), o);
+			block_add(pp, page_index(pp, pg) + (UINT64_C(1) << o),
+			    o);
 		}
 		return pg;
 	}

@@ -28,11 +28,11 @@ struct qpage;
 #define QPAGE_MAXORDER 10u
 
 /* pg_flags */
-#define QPG_FREE 1u      /* on a free list, head of its block */
-#define QPG_BUSY 2u      /* being filled, written or moved */
-#define QPG_WANTED 4u    /* somebody sleeps for QPG_BUSY */
-#define QPG_DIRTY 8u     /* newer than what is on disk */
-#define QPG_VALID 16u    /* contents are what they should be */
+#define QPG_FREE       1u  /* on a free list, head of its block */
+#define QPG_BUSY       2u  /* being filled, written or moved */
+#define QPG_WANTED     4u  /* somebody sleeps for QPG_BUSY */
+#define QPG_DIRTY      8u  /* newer than what is on disk */
+#define QPG_VALID      16u /* contents are what they should be */
 #define QPG_REFERENCED 32u /* used since the last look */
 
 /*
@@ -57,15 +57,15 @@ struct qpage_mapper_ops {
 
 /* 64 bytes; the array is in host memory that is touched as pages are used. */
 struct qpage {
-	uint32_t pg_flags;        /* [a] QPG_* */
-	uint32_t pg_refs;         /* [a] */
-	uint32_t pg_pins;         /* [a] for I/O by address */
-	uint8_t pg_order;         /* of the block it heads, free or not */
+	uint32_t pg_flags; /* [a] QPG_* */
+	uint32_t pg_refs;  /* [a] */
+	uint32_t pg_pins;  /* [a] for I/O by address */
+	uint8_t pg_order;  /* of the block it heads, free or not */
 	uint8_t pg_pad[3];
-	struct qlist pg_link;     /* free list; the owner's when allocated */
-	struct qlist pg_mappers;  /* [reverse-map mutex] */
-	void *pg_obj;             /* [busy] the owner */
-	uint64_t pg_index;        /* [busy] where in it, in pages */
+	struct qlist pg_link;    /* free list; the owner's when allocated */
+	struct qlist pg_mappers; /* [reverse-map mutex] */
+	void *pg_obj;            /* [busy] the owner */
+	uint64_t pg_index;       /* [busy] where in it, in pages */
 };
 
 /* Allocate 1 << `order` contiguous pages, not zeroed; one reference on the
@@ -81,16 +81,25 @@ void qpage_put(struct quern *k, struct qpage *pg);
 /* Where the kernel sees the page. */
 void *qpage_data(struct quern *k, const struct qpage *pg);
 
-/* Its offset in the RAM arena, and back.  NULL: out of range. */
+/*
+ * qpage_offset is its offset in the RAM arena, qpage_at the way back.  NULL: out
+ * of range.
+ */
 uint64_t qpage_offset(struct quern *k, const struct qpage *pg);
 struct qpage *qpage_at(struct quern *k, uint64_t off);
 
-/* Make busy, sleeping until it is not; done again by qpage_unbusy. */
+/*
+ * qpage_busy makes it busy, sleeping until it is not; qpage_trybusy does not
+ * sleep and says whether it did; qpage_unbusy ends it.
+ */
 void qpage_busy(struct quern *k, struct qpage *pg);
 bool qpage_trybusy(struct qpage *pg);
 void qpage_unbusy(struct quern *k, struct qpage *pg);
 
-/* Keep in place for I/O; pins nest.  A pinned page is not reclaimed. */
+/*
+ * qpage_pin keeps it in place for I/O until qpage_unpin; pins nest.  A pinned
+ * page is not reclaimed.
+ */
 void qpage_pin(struct qpage *pg);
 void qpage_unpin(struct qpage *pg);
 
@@ -104,7 +113,10 @@ bool qpage_dirty(struct qpage *pg);
  */
 bool qpage_clean(struct quern *k, struct qpage *pg);
 
-/* Enter a mapper into the reverse map, or take it out. */
+/*
+ * qpage_map enters a mapper into the reverse map, qpage_unmap takes it out.
+ * Both may sleep.
+ */
 void qpage_map(struct quern *k, struct qpage *pg, struct qpage_mapper *m);
 void qpage_unmap(struct quern *k, struct qpage *pg, struct qpage_mapper *m);
 

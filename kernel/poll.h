@@ -39,7 +39,7 @@ struct qpollq {
 struct qpollent {
 	struct qlist pe_link;
 	struct qpollq *pe_q; /* NULL: on none */
-	bool pe_exclusive;   /* wake no other exclusive one if this one took it */
+	bool pe_exclusive; /* wake no other exclusive one if this one took it */
 	/*
 	 * Something happened: Q_POLL* in `events`, 0 if it isn't known what.
 	 * True: a thread will look after it.

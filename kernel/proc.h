@@ -18,7 +18,7 @@ struct qfdtable;
 
 /* The bit of a capability in a set, and the set of all. */
 #define QCAP(cap) (UINT64_C(1) << (cap))
-#define QCAP_ALL (QCAP(Q_CAP_LAST_CAP + 1) - 1)
+#define QCAP_ALL  (QCAP(Q_CAP_LAST_CAP + 1) - 1)
 
 /* Supplementary groups: shared by copies of credentials, never changed. */
 struct qgroups {
@@ -58,21 +58,21 @@ struct qproc_ops {
  * [I] immutable, [a] atomic, [p] k_proc_lock, [l] p_lock.
  */
 struct quern_proc {
-	struct quern *p_k; /* [I] */
-	uint32_t p_cpu;    /* [a] vCPU it ran on last */
-	uint32_t p_intr;   /* [a] interrupted and has not noticed */
-	uint32_t p_flags;  /* [I] QPROC_* */
-	uint32_t p_pid;    /* [I] */
-	uint32_t p_ppid;   /* [a] changed under [p]; 0: none */
-	uint32_t p_pgid;   /* [a] likewise */
-	uint32_t p_sid;    /* [a] likewise */
-	uint32_t p_umask;  /* [a] */
-	struct qlist p_link;   /* [p] k_procs */
-	struct qfdtable *p_fd; /* [I] but for close_range(UNSHARE) */
+	struct quern *p_k;             /* [I] */
+	uint32_t p_cpu;                /* [a] vCPU it ran on last */
+	uint32_t p_intr;               /* [a] interrupted and has not noticed */
+	uint32_t p_flags;              /* [I] QPROC_* */
+	uint32_t p_pid;                /* [I] */
+	uint32_t p_ppid;               /* [a] changed under [p]; 0: none */
+	uint32_t p_pgid;               /* [a] likewise */
+	uint32_t p_sid;                /* [a] likewise */
+	uint32_t p_umask;              /* [a] */
+	struct qlist p_link;           /* [p] k_procs */
+	struct qfdtable *p_fd;         /* [I] but for close_range(UNSHARE) */
 	const struct qproc_ops *p_ops; /* [I] or NULL */
 	void *p_data;                  /* the personality's */
 	struct qmutex p_lock;
-	struct qcred p_cred; /* [l]; single ids also [a] */
+	struct qcred p_cred;                    /* [l]; single ids also [a] */
 	struct q_rlimit p_rlim[Q_RLIM_NLIMITS]; /* [l] */
 	uint32_t p_nofile; /* [a] p_rlim[RLIMIT_NOFILE].rlim_cur, cut */
 	char p_comm[16];   /* [l] */
@@ -113,8 +113,8 @@ void qcred_drop(struct qcred *c);
  * quern_proc_create makes.  `ops` may be NULL.  -ENOMEM, -EAGAIN.
  */
 int qproc_create(struct quern *k, struct quern_proc *from,
-    const struct qproc_ops *ops, uint32_t flags, struct quern_proc **pp)
-    QMUSTCHECK;
+    const struct qproc_ops *ops, uint32_t flags,
+    struct quern_proc **pp) QMUSTCHECK;
 
 /*
  * End it, in the kernel.  -EBUSY: another thread is in a call of its; nothing

@@ -22,7 +22,7 @@
 #include "proc.h"
 
 #define RAM_DEFAULT ((size_t)64 << 20)
-#define RAM_MAX ((size_t)1 << 44)
+#define RAM_MAX     ((size_t)1 << 44)
 
 /* A vCPU and what goes with it. */
 struct cpu_block {
@@ -58,8 +58,8 @@ upcall_event(void *cookie, struct quern_event *ev, int64_t result)
 
 	ev->e_result = result;
 	ev->e_next = __atomic_load_n(&r->r_inbox, __ATOMIC_RELAXED);
-	while (!__atomic_compare_exchange_n(&r->r_inbox, &ev->e_next, ev,
-	    false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+	while (!__atomic_compare_exchange_n(&r->r_inbox, &ev->e_next, ev, false,
+	    __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
 		continue;
 }
 
@@ -93,8 +93,7 @@ check_config(const struct quern_config *cfg)
 
 	if (hy == NULL)
 		return bad_config(cfg, "config: host: none given");
-	if (hy->hy_version != QUERN_HYPER_VERSION ||
-	    hy->hy_size != sizeof(*hy))
+	if (hy->hy_version != QUERN_HYPER_VERSION || hy->hy_size != sizeof(*hy))
 		return bad_config(cfg,
 		    "config: host: version %u, %u bytes; need %u, %u",
 		    hy->hy_version, hy->hy_size, QUERN_HYPER_VERSION,
@@ -147,6 +146,8 @@ create_cpu(struct core *core, unsigned i)
 	v->v_id = i;
 	v->v_smp = k->k_ncpu > 1;
 	v->v_choice = k->k_choice;
+	v->v_fence = k->k_fence;
+	v->v_owner = v->v_free = k->k_choice ? QCPU_SPECIAL : QCPU_FREE;
 	v->v_sched = &b->cb_sched;
 	k->k_cpu[i] = v;
 	sched_init_cpu(k, v);
@@ -258,8 +259,9 @@ take_config(struct quern *k, const struct quern_config *cfg)
 	k->k_arg = cfg->arg;
 	k->k_trace = cfg->trace_calls != 0;
 	k->k_fail_alloc = cfg->fail_alloc;
-	k->k_choice = k->k_hyper->param(k->k_ctx, "choice", buf,
-			  sizeof(buf)) > 0;
+	k->k_choice = k->k_hyper->param(k->k_ctx, "choice", buf, sizeof(buf)) >
+	    0;
+	k->k_fence = k->k_hyper->cpu_fence(k->k_ctx) == 0;
 	qsnprintf(k->k_name, sizeof(k->k_name), "%s",
 	    cfg->name != NULL ? cfg->name : "quern");
 	for (p = cfg->components; p != NULL && *p != NULL; p++)
@@ -270,7 +272,7 @@ static int
 climb(struct core *core, const struct quern_config *cfg)
 {
 	struct quern *k = &core->co_k;
-	struct boot b = {k, cfg};
+	struct boot b = { k, cfg };
 	uint32_t hint = 0;
 	unsigned i;
 	int error;
@@ -333,22 +335,18 @@ static void
 disown(struct quern *k, unsigned n)
 {
 	while (n-- > 0)
-		__atomic_store_n(&k->k_cpu[n]->v_owner, 0, __ATOMIC_SEQ_CST);
+		__atomic_store_n(&k->k_cpu[n]->v_owner, k->k_cpu[n]->v_free,
+		    __ATOMIC_SEQ_CST);
 }
 
 /* Own every vCPU; false: somebody is inside, and we own none. */
 static bool
 own_all(struct quern *k)
 {
-	uint32_t free;
 	unsigned i;
 
-	for (i = 0; i < k->k_ncpu; i++) {
-		free = 0;
-		if (!__atomic_compare_exchange_n(&k->k_cpu[i]->v_owner, &free,
-			1, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
-			break;
-	}
+	for (i = 0; i < k->k_ncpu && cpu_try(k->k_cpu[i]); i++)
+		continue;
 	if (i == k->k_ncpu &&
 	    __atomic_load_n(&k->k_inside, __ATOMIC_SEQ_CST) == 0)
 		return true;

@@ -68,10 +68,9 @@ struct quern_stats {
 	uint64_t st_inuse;     /* bytes allocated from the kernel's heap */
 	uint64_t st_ram_total; /* pages of RAM */
 	uint64_t st_ram_free;
-	uint64_t st_switches;  /* thread switches */
+	uint64_t st_switches; /* thread switches */
 	uint64_t st_steals;
-	uint64_t st_threads;   /* stacks in existence */
-	uint64_t st_leaks;     /* objects that components left behind */
+	uint64_t st_threads; /* stacks in existence */
 };
 
 /*
@@ -87,8 +86,8 @@ int quern_create(const struct quern_config *cfg, struct quern **kp)
 /*
  * End a kernel: processes are ended, components stop in reverse order, memory
  * goes, and what they left behind is logged by tag.  -EBUSY: a thread is
- * inside; nothing has happened.  `leaks`, if not NULL, receives the number of
- * objects left behind.
+ * inside; nothing has happened.  quern_destroy_count besides stores the number
+ * of objects left behind in `leaks`, if that is not NULL.
  */
 int quern_destroy(struct quern *k);
 int quern_destroy_count(struct quern *k, uint64_t *leaks);

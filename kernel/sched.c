@@ -52,6 +52,8 @@
  */
 #include "impl.h"
 
+#include "guest.h"
+
 #define POLL_SWITCHES 16u
 
 /* ---- run queues ------------------------------------------------------ */
@@ -108,8 +110,7 @@ queue_take(struct qcpu *v, const struct qcpu *thief)
 		qlist_del(&best->t_link);
 		if (qlist_empty(&r->r_queue[prio]))
 			r->r_bits &= ~(1u << prio);
-		__atomic_store_n(&r->r_count, r->r_count - 1,
-		    __ATOMIC_SEQ_CST);
+		__atomic_store_n(&r->r_count, r->r_count - 1, __ATOMIC_SEQ_CST);
 	}
 	vspin_unlock(v->v_k, &r->r_lock);
 	return best;
@@ -143,6 +144,8 @@ sched_ready(struct qthread *t)
 		to = k->k_cpu[t->t_bound];
 	queue_add(to, t);
 	qchoice(v, QUERN_YIELD_WAKE);
+	if (to != v)
+		qcpu_preempt(to);
 	if (k->k_ncpu > 1 &&
 	    (to != v || v->v_sched->r_count > 1 || t->t_prio == QPRIO_HIGH))
 		host_alert(k);
@@ -331,14 +334,21 @@ look_around(struct qcpu *v)
 }
 
 bool
+sched_has_event(struct qcpu *v)
+{
+	return __atomic_load_n(&v->v_sched->r_inbox, __ATOMIC_SEQ_CST) !=
+	    NULL ||
+	    __atomic_load_n(&v->v_k->k_intr, __ATOMIC_SEQ_CST) != 0;
+}
+
+bool
 sched_has_work(struct qcpu *v, uint64_t now)
 {
 	struct qcpu_sched *r = v->v_sched;
 
 	return __atomic_load_n(&r->r_count, __ATOMIC_SEQ_CST) != 0 ||
-	    __atomic_load_n(&r->r_inbox, __ATOMIC_RELAXED) != NULL ||
 	    __atomic_load_n(&r->r_next, __ATOMIC_RELAXED) <= now ||
-	    __atomic_load_n(&v->v_k->k_intr, __ATOMIC_SEQ_CST) != 0;
+	    sched_has_event(v);
 }
 
 void

@@ -27,38 +27,38 @@
 #include "slab.h"
 
 #define SLAB_SHIFT 16u
-#define SLAB_SIZE ((size_t)1 << SLAB_SHIFT)
-#define MAG_MAX 62u
-#define NCLASS 16u
-#define NONE UINT16_MAX
+#define SLAB_SIZE  ((size_t)1 << SLAB_SHIFT)
+#define MAG_MAX    62u
+#define NCLASS     16u
+#define NONE       UINT16_MAX
 
-#define MAGIC_SLAB 0x51534c42u  /* "QSLB" */
+#define MAGIC_SLAB  0x51534c42u /* "QSLB" */
 #define MAGIC_LARGE 0x514c5247u /* "QLRG" */
 
 #define REDZONE QSAN_REDZONE
 
-static const uint16_t class_size[NCLASS] = {16, 32, 48, 64, 96, 128, 192, 256,
-    384, 512, 768, 1024, 1360, 2048, 2688, 4096};
+static const uint16_t class_size[NCLASS] = { 16, 32, 48, 64, 96, 128, 192, 256,
+	384, 512, 768, 1024, 1360, 2048, 2688, 4096 };
 
 /* What starts every slab and every large object. */
 struct slab {
 	uint32_t sl_magic;
 	uint16_t sl_class;
 	uint16_t sl_nslot;
-	uint32_t sl_inv;     /* 2^32 / slot size, rounded up */
-	uint16_t sl_size;    /* of a slot */
-	uint16_t sl_first;   /* offset of slot 0 / 16 */
-	uint16_t sl_free;    /* [hc_lock] first free slot, or NONE */
-	uint16_t sl_virgin;  /* [hc_lock] */
-	uint16_t sl_nfree;   /* [hc_lock] free, virgin ones included */
+	uint32_t sl_inv;    /* 2^32 / slot size, rounded up */
+	uint16_t sl_size;   /* of a slot */
+	uint16_t sl_first;  /* offset of slot 0 / 16 */
+	uint16_t sl_free;   /* [hc_lock] first free slot, or NONE */
+	uint16_t sl_virgin; /* [hc_lock] */
+	uint16_t sl_nfree;  /* [hc_lock] free, virgin ones included */
 	uint16_t sl_pad;
 	struct qheap *sl_heap;
 	struct qlist sl_link; /* [hc_lock] hc_partial or hc_full */
 	/* large objects */
-	size_t sl_len;       /* of the whole area */
-	size_t sl_want;      /* asked for */
+	size_t sl_len;  /* of the whole area */
+	size_t sl_want; /* asked for */
 	const struct qtag *sl_tag;
-	uint16_t *sl_next;   /* free list, by slot */
+	uint16_t *sl_next;            /* free list, by slot */
 	const struct qtag *sl_tags[]; /* by slot */
 };
 
@@ -86,7 +86,8 @@ struct qheap {
 	struct hspin he_lock;
 	struct qlist he_large; /* [he_lock] */
 	uint64_t he_slabs;     /* [a] bytes in slabs and large areas */
-	uint8_t he_index[QALLOC_SLAB / 16 + 1]; /* [I] (size + 15) / 16 -> class */
+	uint8_t
+	    he_index[QALLOC_SLAB / 16 + 1]; /* [I] (size + 15) / 16 -> class */
 	struct heap_cpu *he_cpu[QUERN_MAXCPU];
 };
 
@@ -187,8 +188,7 @@ heap_fini(struct quern *k)
 		if (he->he_cpu[i] != NULL)
 			k->k_hyper->unmap(k->k_ctx, he->he_cpu[i],
 			    heap_cpu_size());
-	k->k_hyper->unmap(k->k_ctx, he, QROUNDUP(sizeof(*he),
-	    QUERN_PAGE_SIZE));
+	k->k_hyper->unmap(k->k_ctx, he, QROUNDUP(sizeof(*he), QUERN_PAGE_SIZE));
 	k->k_heap = NULL;
 }
 
@@ -229,11 +229,11 @@ slab_make(struct qheap *he, unsigned c)
 	n = SLAB_SIZE / size;
 	do {
 		n--;
-		first = sizeof(*s) + n * (sizeof(s->sl_tags[0]) +
-		    sizeof(s->sl_next[0]));
+		first = sizeof(*s) +
+		    n * (sizeof(s->sl_tags[0]) + sizeof(s->sl_next[0]));
 		/* Powers of two up to a page stay aligned to themselves. */
-		first = QROUNDUP(first, (size & -size) > 64 ? (size & -size) :
-							      64);
+		first = QROUNDUP(first,
+		    (size & -size) > 64 ? (size & -size) : 64);
 	} while (first + n * size > SLAB_SIZE);
 	s->sl_magic = MAGIC_SLAB;
 	s->sl_class = (uint16_t)c;
@@ -495,7 +495,7 @@ report_heap(struct qheap *he, struct report *rp)
 uint64_t
 heap_leaks(struct quern *k)
 {
-	struct report rp = {0};
+	struct report rp = { 0 };
 	uint64_t n = 0;
 	unsigned i;
 
@@ -512,7 +512,7 @@ heap_leaks(struct quern *k)
 uint64_t
 heap_inuse(struct quern *k)
 {
-	struct report rp = {0};
+	struct report rp = { 0 };
 	uint64_t bytes = 0;
 	unsigned i;
 

@@ -15,13 +15,17 @@
 __asm__(QSAN_SWITCH_TEXT("ctx_switch"));
 
 /*
- * int64_t ctx_enter(struct qthread *t, void *frame, void *top, void **save,
- *     struct qclient_ret (*body)(struct qthread *, void *), void **fibers)
+ * int64_t ctx_enter(struct qthread *t, void *frame, struct qsan *kernel,
+ *     struct qsan *host, void **save,
+ *     struct qclient_ret (*body)(struct qthread *, void *))
  *
  * The host's stack: return address, rbp (the frame pointer points here), rbx,
- * r12 - r15, t; below that the context of ctx_host, which finds its
- * way back by the fixed distance.  fibers: the kernel stack's, the host's.
+ * r12 - r15, t; below that the context of ctx_host, which finds its way back by
+ * the fixed distance.  A TSan fiber is the first member of a struct qsan.
  */
+_Static_assert(offsetof(struct qsan, sn_fiber) == 0, "see above");
+
+/* clang-format off */
 __asm__(".text\n"
 	"	.p2align 4\n"
 	"	.globl ctx_enter\n"
@@ -49,22 +53,22 @@ __asm__(".text\n"
 	"	leaq ctx_host(%rip), %rax\n"
 	"	movq %rax, -8(%rsp)\n"
 	"	leaq -56(%rsp), %rax\n"
-	"	movq %rax, (%rcx)\n"
+	"	movq %rax, (%r8)\n"
 	"	movq %rdi, %rbx\n"
 	"	movq %rsi, %r12\n"
 	"	movq %rdx, %r13\n"
-	"	movq %r8, %r14\n"
-	"	movq %r9, %r15\n"
+	"	movq %rcx, %r15\n"
+	"	movq %r9, %r14\n"
 	"	subq $64, %rsp\n" /* the context just written is below */
-	"	movq (%r15), %rdi\n" QSAN_ASM_SWITCH
-	"	movq %r13, %rsp\n"
+	"	movq (%r13), %rdi\n" QSAN_ASM_SWITCH
+	"	movq %rbx, %rsp\n"
 	"	movq %rbx, %rdi\n"
 	"	movq %r12, %rsi\n"
 	"	call *%r14\n"
 	"	testq %rdx, %rdx\n"
 	"	jnz 1f\n"
 	"	movq %rax, %r12\n"
-	"	movq 8(%r15), %rdi\n" QSAN_ASM_SWITCH
+	"	movq (%r15), %rdi\n" QSAN_ASM_SWITCH
 	"	movq %r12, %rax\n"
 	"	leaq -40(%rbp), %rsp\n"
 	"	popq %r15\n"
@@ -83,6 +87,7 @@ __asm__(".text\n"
 	"	ud2\n"
 	"	.cfi_endproc\n"
 	"	.size ctx_enter, . - ctx_enter\n");
+/* clang-format on */
 
 /*
  * The context that ctx_enter left on the host's stack: call

@@ -132,9 +132,9 @@ enum qarg_kind {
 };
 
 /* a_dir */
-#define QARG_IN 1u
-#define QARG_OUT 2u
-#define QARG_INOUT 3u
+#define QARG_IN       1u
+#define QARG_OUT      2u
+#define QARG_INOUT    3u
 #define QARG_OPTIONAL 4u /* NULL is fine */
 
 /* How long what is pointed to is: a_len elements (bytes of a buffer) ... */

@@ -121,8 +121,8 @@ thread_destroy_all(struct quern *k)
 
 /* Make ready to be switched to: fn(arg) from the top of the stack. */
 void
-thread_setup(struct qthread *t, const char *name, void (*fn)(void *),
-    void *arg, enum qprio prio)
+thread_setup(struct qthread *t, const char *name, void (*fn)(void *), void *arg,
+    enum qprio prio)
 {
 	uintptr_t *sp = (uintptr_t *)t;
 
@@ -140,8 +140,8 @@ thread_setup(struct qthread *t, const char *name, void (*fn)(void *),
 }
 
 int
-qthread_create(struct quern *k, const char *name, void (*fn)(void *),
-    void *arg, enum qprio prio, int cpu, struct qthread **tp)
+qthread_create(struct quern *k, const char *name, void (*fn)(void *), void *arg,
+    enum qprio prio, int cpu, struct qthread **tp)
 {
 	struct qthread *t;
 	int error;
@@ -168,8 +168,7 @@ qthread_join(struct qthread *t)
 	qassert(t != qthread_current());
 	for (;;) {
 		qspin_lock(&k->k_join.w_lock);
-		if (__atomic_load_n(&t->t_state, __ATOMIC_ACQUIRE) ==
-			QT_DONE &&
+		if (__atomic_load_n(&t->t_state, __ATOMIC_ACQUIRE) == QT_DONE &&
 		    __atomic_load_n(&t->t_oncpu, __ATOMIC_ACQUIRE) == 0)
 			break;
 		(void)qwaitq_sleep(&k->k_join, &k->k_join.w_lock, 0,

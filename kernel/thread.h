@@ -29,13 +29,12 @@ enum qprio {
 };
 
 /* States of a thread; sched.c says who moves between them. */
-enum qtstate {
-	QT_FREE = 0,
-	QT_RUNNING,
-	QT_READY,
-	QT_SLEEPING,
-	QT_DONE
-};
+enum qtstate { QT_FREE = 0, QT_RUNNING, QT_READY, QT_SLEEPING, QT_DONE };
+
+/* v_owner; see host.c. */
+#define QCPU_FREE 0u
+#define QCPU_OWNED 1u
+#define QCPU_SPECIAL 2u
 
 /* Bound to no vCPU. */
 #define QCPU_ANY (-1)
@@ -45,16 +44,18 @@ enum qtstate {
  * the runner's own unless marked.
  */
 struct qcpu {
-	uint32_t v_owner __attribute__((aligned(64))); /* [a] 0: free */
-	struct quern *v_k;      /* [I] */
-	unsigned v_id;          /* [I] */
-	bool v_choice;          /* [I] tell the host of choice points */
-	bool v_smp;             /* [I] there are other vCPUs */
+	uint32_t v_owner __attribute__((aligned(64))); /* [a] QCPU_* */
+	uint32_t v_free;         /* [a] what v_owner is when it is not owned */
+	struct quern *v_k;                             /* [I] */
+	unsigned v_id;                                 /* [I] */
+	bool v_choice;           /* [I] tell the host of choice points */
+	bool v_smp;              /* [I] there are other vCPUs */
+	bool v_fence;            /* [I] the host has cpu_fence */
 	struct qthread *v_spare; /* thread for the next client */
-	struct qhost *v_host;   /* [a] who runs it, or ran it last */
-	uint32_t v_guest;       /* [a] it is in vm_run: kick for its events */
-	void **v_mag;           /* [I] the slab allocator's, by class */
-	struct qthread *v_idle; /* [I] */
+	struct qhost *v_host;    /* [a] who runs it, or ran it last */
+	uint32_t v_guest;        /* [a] it is in vm_run: kick for its events */
+	void **v_mag;            /* [I] the slab allocator's, by class */
+	struct qthread *v_idle;  /* [I] */
 	struct qcpu_sched *v_sched; /* [I] run queue, timers, inbox */
 };
 
@@ -63,31 +64,31 @@ struct qcpu {
  * its size, so that the current thread is a mask away from the stack pointer.
  */
 struct qthread {
-	struct qcpu *t_cpu;    /* vCPU it is running or queued on */
-	struct quern *t_k;     /* [I] */
+	struct qcpu *t_cpu;        /* vCPU it is running or queued on */
+	struct quern *t_k;         /* [I] */
 	struct quern_proc *t_proc; /* whose call it serves, or NULL */
-	struct qhost *t_host;  /* [I] the seat that goes with the stack */
-	uint32_t t_state;      /* [a] enum qtstate */
-	uint32_t t_oncpu;      /* [a] its registers are live on some vCPU */
-	uint32_t t_spins;      /* spin locks held: no sleeping */
-	uint8_t t_prio;        /* enum qprio */
-	bool t_moved;          /* has been switched away from since it entered */
-	bool t_intr;           /* its sleep may be interrupted */
-	bool t_client;         /* serves a host thread's call */
-	int32_t t_bound;       /* vCPU it must run on, or QCPU_ANY */
-	int32_t t_wake;        /* why it was woken: 0 or -errno */
-	uint64_t t_switches;   /* times it was switched to */
-	struct qlist t_link;   /* run queue */
-	struct qlist t_wait;   /* wait queue */
-	struct qlist t_all;    /* [t] every thread of the kernel */
-	void *t_sp;            /* saved stack pointer */
+	struct qhost *t_host;      /* [I] the seat that goes with the stack */
+	uint32_t t_state;          /* [a] enum qtstate */
+	uint32_t t_oncpu;          /* [a] its registers are live on some vCPU */
+	uint32_t t_spins;          /* spin locks held: no sleeping */
+	uint8_t t_prio;            /* enum qprio */
+	bool t_moved;        /* has been switched away from since it entered */
+	bool t_intr;         /* its sleep may be interrupted */
+	bool t_client;       /* serves a host thread's call */
+	int32_t t_bound;     /* vCPU it must run on, or QCPU_ANY */
+	int32_t t_wake;      /* why it was woken: 0 or -errno */
+	uint64_t t_switches; /* times it was switched to */
+	struct qlist t_link; /* run queue */
+	struct qlist t_wait; /* wait queue */
+	struct qlist t_all;  /* [t] every thread of the kernel */
+	void *t_sp;          /* saved stack pointer */
 	struct qsan t_san;
 	void (*t_fn)(void *);
 	void *t_arg;
 	int64_t t_ret;
-	struct qtimer *t_timer; /* [I] for sleeps with a deadline */
+	struct qtimer *t_timer;    /* [I] for sleeps with a deadline */
 	const struct qwaitq *t_wq; /* what it sleeps on, for debuggers */
-	uint64_t t_trace;      /* trace of system calls: start time */
+	uint64_t t_trace;          /* trace of system calls: start time */
 	char t_name[24];
 };
 
@@ -101,8 +102,7 @@ qthread_current(void)
 	uintptr_t sp;
 
 	__asm__("movq %%rsp, %0" : "=r"(sp));
-	return (struct qthread *)((sp | (QSTACK_SIZE - 1)) + 1 -
-	    QTHREAD_ROOM);
+	return (struct qthread *)((sp | (QSTACK_SIZE - 1)) + 1 - QTHREAD_ROOM);
 }
 
 /* The vCPU that runs the caller; it may be another after any sleep. */
@@ -143,9 +143,10 @@ int qthread_sleep_until(uint64_t deadline, bool intr);
 /* The time on the monotonic clock in nanoseconds. */
 uint64_t qclock_mono(struct quern *k);
 
-/* A point where a simulated host may go on with another vCPU. */
+/* qchoice_slow is the half of qchoice that is not inline. */
 void qchoice_slow(struct qcpu *v, enum quern_yield why);
 
+/* A point where a simulated host may go on with another vCPU. */
 static inline void
 qchoice(struct qcpu *v, enum quern_yield why)
 {

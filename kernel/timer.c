@@ -16,7 +16,7 @@
  */
 #include "impl.h"
 
-#define SLOT_BITS 6u
+#define SLOT_BITS  6u
 #define TICK_NEVER ((UINT64_C(1) << (SLOT_BITS * QWHEEL_LEVELS)) - 1)
 
 _Static_assert(1u << SLOT_BITS == QWHEEL_SLOTS, "slots of a level");
@@ -47,7 +47,7 @@ wheel_next(const struct qwheel *w, unsigned *levelp, unsigned *slotp,
 		*levelp = l;
 		*slotp = s;
 		*tickp = (w->wh_now >> (shift + SLOT_BITS)
-			     << (shift + SLOT_BITS)) |
+				 << (shift + SLOT_BITS)) |
 		    (uint64_t)s << shift;
 		return true;
 	}

@@ -16,8 +16,8 @@ struct qtimer {
 	uint64_t tm_when;    /* monotonic ns */
 	struct qcpu *tm_cpu; /* [a] whose wheel it is or was last on */
 	void (*tm_fn)(struct qtimer *);
-	void *tm_arg;        /* the owner's */
-	uint32_t tm_slot;    /* of the wheel, or QTIMER_IDLE */
+	void *tm_arg;     /* the owner's */
+	uint32_t tm_slot; /* of the wheel, or QTIMER_IDLE */
 };
 
 #define QTIMER_IDLE UINT32_MAX

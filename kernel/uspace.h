@@ -114,11 +114,11 @@ qcopyinstr(const struct quspace *us, char *dst, quaddr_t src, size_t max)
 #define QUIO_FAST 8u
 
 /* u_flags */
-#define QUIO_NOWAIT 1u /* -EAGAIN rather than wait */
-#define QUIO_APPEND 2u /* write at the end */
-#define QUIO_DSYNC 4u  /* data on stable storage before returning */
-#define QUIO_SYNC 8u   /* and attributes */
-#define QUIO_HIPRI 16u /* poll for completion */
+#define QUIO_NOWAIT 1u  /* -EAGAIN rather than wait */
+#define QUIO_APPEND 2u  /* write at the end */
+#define QUIO_DSYNC  4u  /* data on stable storage before returning */
+#define QUIO_SYNC   8u  /* and attributes */
+#define QUIO_HIPRI  16u /* poll for completion */
 
 /*
  * A read or write in progress: where the data go to or come from.  Made by

@@ -3,6 +3,10 @@
 #include <sched.h>
 #include <stdio.h>
 
+#include <linux/membarrier.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include "impl.h"
 
 static void *
@@ -68,4 +72,20 @@ host_cpu_yield(void *ctx, enum quern_yield why)
 	(void)ctx;
 	if (why == QUERN_YIELD_SPIN)
 		sched_yield();
+}
+
+int
+host_cpu_fence(void *ctx)
+{
+	(void)ctx;
+	/* Not registered yet (or forked): do that first; it is per process. */
+	if (syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) ==
+	    0)
+		return 0;
+	if (syscall(SYS_membarrier,
+		MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) != 0 ||
+	    syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) !=
+		0)
+		return -EOPNOTSUPP;
+	return 0;
 }

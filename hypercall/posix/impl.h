@@ -142,6 +142,7 @@ void host_clock_begin(struct machine *);
 int host_cpu_start(void *, unsigned, int);
 int host_cpu_stop(void *, unsigned);
 void host_cpu_yield(void *, enum quern_yield);
+int host_cpu_fence(void *);
 
 /* idle.c */
 int host_cpu_idle(void *, struct quern_seat *, uint64_t, uint64_t);

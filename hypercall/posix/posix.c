@@ -183,6 +183,7 @@ static const struct quern_hyper posix_hyper = {
 	.cpu_idle = host_cpu_idle,
 	.cpu_kick = host_cpu_kick,
 	.cpu_yield = host_cpu_yield,
+	.cpu_fence = host_cpu_fence,
 	.blk_open = host_blk_open,
 	.blk_close = host_blk_close,
 	.blk_submit = host_blk_submit,

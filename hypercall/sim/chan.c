@@ -9,7 +9,7 @@
 
 #include "impl.h"
 
-#define NCHAN (sizeof(((struct machine *)0)->m_chan) / sizeof(void *))
+#define NCHAN    (sizeof(((struct machine *)0)->m_chan) / sizeof(void *))
 #define READY_NS 20000u
 
 static struct chan_end *

@@ -57,3 +57,13 @@ sim_cpu_yield(void *ctx, enum quern_yield why)
 
 	task_decide(m->m_w, why);
 }
+
+int
+sim_cpu_fence(void *ctx)
+{
+	struct machine *m = ctx;
+
+	/* One task runs at a time and stores are seen at once. */
+	task_decide(m->m_w, QUERN_YIELD_ATOMIC);
+	return 0;
+}

@@ -75,8 +75,7 @@ pending_wake(struct quern_sim *w)
 	const struct pending *p;
 	unsigned i;
 
-	for (p = w->w_pending; p != NULL && p->p_due <= w->w_now;
-	     p = p->p_next)
+	for (p = w->w_pending; p != NULL && p->p_due <= w->w_now; p = p->p_next)
 		for (i = 0; i < w->w_ntask; i++)
 			if (awaited(w->w_task[i], p))
 				task_ready(w->w_task[i]);

@@ -16,8 +16,8 @@
 #include <quern/sim.h>
 
 #define TASK_STACK ((size_t)256 << 10)
-#define TASK_MAX 1000u
-#define STEP_NS 50u /* virtual time that a decision takes */
+#define TASK_MAX   1000u
+#define STEP_NS    50u /* virtual time that a decision takes */
 
 enum task_state {
 	TASK_READY = 0, /* can run; the one that does is w_current */
@@ -27,22 +27,22 @@ enum task_state {
 
 struct task {
 	struct quern_sim *t_w;
-	unsigned t_id;        /* from 0, in order of creation */
+	unsigned t_id; /* from 0, in order of creation */
 	const char *t_name;
 	void (*t_fn)(void *);
 	void *t_arg;
 	enum task_state t_state;
-	uint64_t t_deadline;  /* while waiting */
+	uint64_t t_deadline;       /* while waiting */
 	struct machine *t_machine; /* while waiting: whose events, */
-	uint64_t t_cpus;      /* and of which CPUs */
+	uint64_t t_cpus;           /* and of which CPUs */
 	struct quern_seat *t_seat; /* and where */
-	uint64_t t_prio;      /* PCT: the highest runs */
-	unsigned t_spins;     /* in a row, with nobody else able to run */
-	struct machine *t_runner; /* it is a runner thread of this machine */
+	uint64_t t_prio;           /* PCT: the highest runs */
+	unsigned t_spins;          /* in a row, with nobody else able to run */
+	struct machine *t_runner;  /* it is a runner thread of this machine */
 	void *t_sp;
-	void *t_stack;        /* NULL once given back */
-	struct qsan t_own;    /* of its own stack */
-	struct qsan t_san;    /* of the stack it was suspended on */
+	void *t_stack;     /* NULL once given back */
+	struct qsan t_own; /* of its own stack */
+	struct qsan t_san; /* of the stack it was suspended on */
 };
 
 /* An event that will be delivered. */
@@ -88,7 +88,7 @@ struct chan_end {
 	struct chan_end *ce_peer;
 	struct chan_end *ce_next; /* w_chans: those without a peer */
 	struct quern_event *ce_rev, *ce_wev;
-	bool ce_hungup; /* the peer has closed */
+	bool ce_hungup;         /* the peer has closed */
 	size_t ce_head, ce_len; /* bytes that wait to be read here */
 	uint8_t ce_buf[4096];
 };
@@ -99,14 +99,14 @@ struct quern_sim {
 	uint64_t w_bytes[4]; /* random(), latencies, workloads */
 	uint64_t w_now, w_steps, w_hash;
 	uint64_t w_failable, w_failed, w_fail_match, w_kicks;
-	uint64_t w_pct_low;  /* next priority of a demoted task */
+	uint64_t w_pct_low;    /* next priority of a demoted task */
 	uint64_t w_change[16]; /* PCT: steps of change, sorted */
 	unsigned w_nchange, w_ichange;
 	unsigned w_ntask, w_nlive;
 	struct task *w_task[TASK_MAX];
 	unsigned w_nready;
 	unsigned w_ready[TASK_MAX]; /* ids, ascending */
-	struct task *w_current; /* NULL: the runner of quern_sim_run */
+	struct task *w_current;     /* NULL: the runner of quern_sim_run */
 	void *w_sp;
 	struct qsan w_san;
 	struct qsan *w_from; /* the stack that was left last */
@@ -183,6 +183,7 @@ int sim_cpu_stop(void *ctx, unsigned runner);
 int sim_cpu_idle(void *ctx, struct quern_seat *seat, uint64_t cpus,
     uint64_t deadline);
 void sim_cpu_kick(void *ctx, struct quern_seat *seat);
+int sim_cpu_fence(void *ctx);
 void sim_cpu_yield(void *ctx, enum quern_yield why);
 int sim_blk_open(void *ctx, const char *name, unsigned flags,
     struct quern_blk_info *info, uint32_t *idp);

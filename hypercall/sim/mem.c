@@ -27,9 +27,8 @@ sim_map(void *ctx, size_t len, size_t align, unsigned flags, void **pp)
 	size_t slack = align > QUERN_PAGE_SIZE ? align : 0;
 	void *mem;
 
-	if (len == 0 || len % QUERN_PAGE_SIZE != 0 ||
-	    align < QUERN_PAGE_SIZE || (align & (align - 1)) != 0 ||
-	    len + slack < len)
+	if (len == 0 || len % QUERN_PAGE_SIZE != 0 || align < QUERN_PAGE_SIZE ||
+	    (align & (align - 1)) != 0 || len + slack < len)
 		return -EINVAL;
 	if (sim_fails(m->m_w, "map"))
 		return -ENOMEM;

@@ -9,9 +9,9 @@
 static const struct {
 	const char *name, *value;
 } params[] = {
-	{"host", "sim"},
-	{"ncpu", "1"},
-	{"choice", "1"}, /* cpu_yield decides: call it wherever it could matter */
+	{ "host", "sim" }, { "ncpu", "1" },
+	{ "choice",
+	    "1" }, /* cpu_yield decides: call it wherever it could matter */
 };
 
 int64_t

@@ -42,6 +42,7 @@ const struct quern_hyper sim_hyper = {
 	.cpu_idle = sim_cpu_idle,
 	.cpu_kick = sim_cpu_kick,
 	.cpu_yield = sim_cpu_yield,
+	.cpu_fence = sim_cpu_fence,
 	.blk_open = sim_blk_open,
 	.blk_close = sim_blk_close,
 	.blk_submit = sim_blk_submit,
@@ -126,8 +127,7 @@ plan_changes(struct quern_sim *w)
 	for (i = 0; i < w->w_nchange; i++)
 		w->w_change[i] = 1 +
 		    rng_below(w->w_sched, length != 0 ? length : 1000);
-	qsort(w->w_change, w->w_nchange, sizeof(w->w_change[0]),
-	    compare_steps);
+	qsort(w->w_change, w->w_nchange, sizeof(w->w_change[0]), compare_steps);
 }
 
 int
@@ -178,7 +178,7 @@ quern_sim_destroy(struct quern_sim *w)
 struct quern_host
 quern_sim_host(struct quern_sim *w)
 {
-	return (struct quern_host){.h_ops = &sim_hyper, .h_arg = w};
+	return (struct quern_host){ .h_ops = &sim_hyper, .h_arg = w };
 }
 
 uint64_t

@@ -62,8 +62,8 @@ struct quern_sim_config {
 };
 
 /* Make a world.  -ENOMEM, -EINVAL. */
-int quern_sim_create(const struct quern_sim_config *cfg,
-    struct quern_sim **wp) __attribute__((warn_unused_result));
+int quern_sim_create(const struct quern_sim_config *cfg, struct quern_sim **wp)
+    __attribute__((warn_unused_result));
 
 /*
  * End it, with whatever its kernels and tasks still own: also in the middle of
@@ -88,17 +88,26 @@ int quern_sim_task(struct quern_sim *w, const char *name, void (*fn)(void *),
  */
 int quern_sim_run(struct quern_sim *w) __attribute__((warn_unused_result));
 
-/* In a task: let others run; wait for `ns` of virtual time. */
+/*
+ * In a task: quern_sim_yield lets others run, quern_sim_sleep waits for `ns` of
+ * virtual time.
+ */
 void quern_sim_yield(struct quern_sim *w);
 void quern_sim_sleep(struct quern_sim *w, uint64_t ns);
 
-/* The virtual clock, decisions so far, hash of all so far, the seed. */
+/*
+ * quern_sim_now is the virtual clock, quern_sim_steps the decisions so far,
+ * quern_sim_hash the hash of all so far, quern_sim_seed the seed.
+ */
 uint64_t quern_sim_now(const struct quern_sim *w);
 uint64_t quern_sim_steps(const struct quern_sim *w);
 uint64_t quern_sim_hash(const struct quern_sim *w);
 uint64_t quern_sim_seed(const struct quern_sim *w);
 
-/* Hypercalls so far that could have failed, and did (at most 1). */
+/*
+ * quern_sim_failable counts the hypercalls so far that could have failed,
+ * quern_sim_failed those that did as the config asked (at most 1).
+ */
 uint64_t quern_sim_failable(const struct quern_sim *w);
 uint64_t quern_sim_failed(const struct quern_sim *w);
 

@@ -341,8 +341,8 @@ task_decide(struct quern_sim *w, enum quern_yield why)
 	next = choose(w, cur, why);
 	hash_mix(w, (uint64_t)why << 32 | next->t_id);
 	if (w->w_cfg.trace != NULL)
-		w->w_cfg.trace(w->w_cfg.arg, w->w_steps, w->w_now,
-		    next->t_name, why);
+		w->w_cfg.trace(w->w_cfg.arg, w->w_steps, w->w_now, next->t_name,
+		    why);
 	go(w, next, cur != NULL && cur->t_state == TASK_ENDED);
 }
 

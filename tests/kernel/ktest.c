@@ -5,11 +5,11 @@
 #include <string.h>
 #include <time.h>
 
-#include <quern/abi/errno.h>
+#include <kernel/impl.h>
 
 #include "ktest.h"
 
-#define THREADS_MAX 64u
+#define THREADS_MAX 256u
 
 struct kthread {
 	struct kenv *e;
@@ -26,10 +26,17 @@ struct kthread_list {
 
 static char message[700];
 
+/* Is this the first failure?  Bodies have threads. */
+static bool
+first_failure(struct kenv *e)
+{
+	return __atomic_exchange_n(&e->failed, 1, __ATOMIC_SEQ_CST) == 0;
+}
+
 bool
 kcheck(struct kenv *e, bool ok, const char *expr, const char *file, int line)
 {
-	if (!ok && e->failure[0] == '\0')
+	if (!ok && first_failure(e))
 		snprintf(e->failure, sizeof(e->failure), "%s:%d: %s", file,
 		    line, expr);
 	return ok;
@@ -39,11 +46,26 @@ bool
 kcheck_eq(struct kenv *e, int64_t got, int64_t want, const char *expr,
     const char *file, int line)
 {
-	if (got != want && e->failure[0] == '\0')
+	if (got != want && first_failure(e))
 		snprintf(e->failure, sizeof(e->failure),
 		    "%s:%d: %s is %lld, not %lld", file, line, expr,
 		    (long long)got, (long long)want);
 	return got == want;
+}
+
+/*
+ * Wait, the n-th time for one thing.  In a world ever longer, since virtual
+ * time is free when nobody runs; false: nobody can be running any more.
+ */
+static bool
+wait_more(struct kenv *e, unsigned *n)
+{
+	if (e->sim == NULL) {
+		kpause(e);
+		return true;
+	}
+	quern_sim_sleep(e->sim, UINT64_C(2000) << *n);
+	return ++*n < 48;
 }
 
 static void
@@ -85,8 +107,8 @@ kenv_destroy(struct kenv *e, struct quern *k)
 	if (k == NULL)
 		return;
 	while ((error = quern_destroy_count(k, &leaks)) == -Q_EBUSY &&
-	    tries++ < 10000)
-		kpause(e);
+	    wait_more(e, &tries))
+		continue;
 	KCHECK_EQ(e, error, 0);
 	KCHECK_EQ(e, leaks, 0);
 }
@@ -118,7 +140,7 @@ kspawn(struct kenv *e, void (*fn)(void *), void *arg)
 	if (!KCHECK(e, e->threads->n < THREADS_MAX))
 		return;
 	t = &e->threads->t[e->threads->n++];
-	*t = (struct kthread){.e = e, .fn = fn, .arg = arg};
+	*t = (struct kthread){ .e = e, .fn = fn, .arg = arg };
 	if (e->sim != NULL)
 		error = quern_sim_task(e->sim, "thread", thread_body, t);
 	else
@@ -130,14 +152,18 @@ kspawn(struct kenv *e, void (*fn)(void *), void *arg)
 void
 kjoin(struct kenv *e)
 {
-	unsigned i;
+	struct kthread *t;
+	unsigned i, n;
 
 	for (i = 0; i < e->threads->n; i++) {
+		t = &e->threads->t[i];
 		if (e->sim == NULL)
-			pthread_join(e->threads->t[i].tid, NULL);
-		while (!__atomic_load_n(&e->threads->t[i].done,
-		    __ATOMIC_ACQUIRE))
-			kpause(e);
+			pthread_join(t->tid, NULL);
+		for (n = 0; !__atomic_load_n(&t->done, __ATOMIC_ACQUIRE);)
+			if (!wait_more(e, &n)) {
+				KCHECK(e, !"a thread never ends");
+				break;
+			}
 	}
 	e->threads->n = 0;
 }
@@ -145,7 +171,7 @@ kjoin(struct kenv *e)
 void
 kpause(struct kenv *e)
 {
-	struct timespec ts = {0, 100000};
+	struct timespec ts = { 0, 100000 };
 
 	if (e->sim != NULL)
 		quern_sim_sleep(e->sim, 5000);
@@ -153,12 +179,40 @@ kpause(struct kenv *e)
 		nanosleep(&ts, NULL);
 }
 
+void
+kawait(struct kenv *e, const uint32_t *flag, uint32_t n)
+{
+	unsigned tries = 0;
+
+	while (__atomic_load_n(flag, __ATOMIC_ACQUIRE) < n)
+		if (!wait_more(e, &tries)) {
+			KCHECK(e, !"what is waited for never happens");
+			break;
+		}
+}
+
+/* ---- in the kernel ------------------------------------------------------ */
+
+int64_t
+kcall(struct quern *k, int64_t (*fn)(void *), void *arg)
+{
+	uint32_t hint = 0;
+
+	return host_call(k, NULL, &hint, fn, arg);
+}
+
+void
+kchoice(void)
+{
+	qchoice(qcpu_current(), QUERN_YIELD_ATOMIC);
+}
+
 /* ---- running ------------------------------------------------------------ */
 
 const char *
 ktest_posix(kbody body, unsigned ncpu, unsigned runners, void *arg)
 {
-	struct kthread_list threads = {0};
+	struct kthread_list threads = { 0 };
 	struct kenv e = {
 		.host = quern_posix(),
 		.ncpu = ncpu,
@@ -200,7 +254,7 @@ const char *
 ktest_world(kbody body, unsigned ncpu, unsigned runners,
     const struct quern_sim_config *cfg, void *arg, uint64_t *hash)
 {
-	struct kthread_list threads = {0};
+	struct kthread_list threads = { 0 };
 	struct quern_sim_config sc = *cfg;
 	struct kenv e = {
 		.ncpu = ncpu,
@@ -209,7 +263,7 @@ ktest_world(kbody body, unsigned ncpu, unsigned runners,
 		.threads = &threads,
 		.quiet = true,
 	};
-	struct run r = {body, &e, false};
+	struct run r = { body, &e, false };
 	uint64_t steps;
 	int error;
 
@@ -234,9 +288,10 @@ ktest_world(kbody body, unsigned ncpu, unsigned runners,
 	    "SEED=%llu (%s, %u vCPUs, %u runners): %s after %llu steps: %s",
 	    (unsigned long long)sc.seed,
 	    sc.policy == QUERN_SIM_PCT ? "PCT" : "random", ncpu, runners,
-	    error == -Q_EDEADLK ? "deadlock" :
+	    error == -Q_EDEADLK   ? "deadlock" :
 		error == -Q_ETIME ? "no end" :
-		error != 0 ? "error" : "check failed",
+		error != 0        ? "error" :
+				    "check failed",
 	    (unsigned long long)steps, e.failure);
 	return message;
 }
@@ -245,7 +300,7 @@ const char *
 ktest_sim(kbody body, unsigned ncpu, unsigned runners, uint64_t seed,
     enum quern_sim_policy policy, void *arg)
 {
-	struct quern_sim_config sc = {.seed = seed, .policy = policy};
+	struct quern_sim_config sc = { .seed = seed, .policy = policy };
 
 	return ktest_world(body, ncpu, runners, &sc, arg, NULL);
 }
@@ -279,14 +334,67 @@ ktest_explore(kbody body, uint64_t first, unsigned n, void *arg)
 }
 
 const char *
-ktest_must_find(kbody body, uint64_t first, unsigned n, void *arg)
+ktest_find(kbody body, uint64_t first, unsigned n, void *arg, const char *what)
 {
+	const char *failure;
 	unsigned i;
 
-	for (i = 0; i < n; i++)
-		if (run_seed(body, first + i, arg) != NULL)
-			return NULL;
+	for (i = 0; i < n; i++) {
+		failure = run_seed(body, first + i, arg);
+		if (failure != NULL)
+			return strstr(failure, what) != NULL ? NULL : failure;
+	}
 	snprintf(message, sizeof(message),
 	    "a planted bug was not found in %u schedules", n);
 	return message;
+}
+
+const char *
+ktest_must_find(kbody body, uint64_t first, unsigned n, void *arg)
+{
+	return ktest_find(body, first, n, arg, "");
+}
+
+/* ---- cases -------------------------------------------------------------- */
+
+#if defined(QSAN_ADDRESS) || defined(QSAN_THREAD)
+#define SEEDS_DIVISOR 10u
+#else
+#define SEEDS_DIVISOR 1u
+#endif
+
+static const struct {
+	unsigned ncpu, runners;
+} shapes[] = { { 1, 0 }, { 1, 1 }, { 2, 0 }, { 2, 1 }, { 2, 2 }, { 4, 2 } };
+
+const char *
+kcase_posix(const struct kcase *c)
+{
+	const char *failure = NULL;
+	unsigned i;
+
+	if (c->nohost)
+		return NULL;
+	for (i = 0; i < QARRAYLEN(shapes) && failure == NULL; i++)
+		failure = ktest_posix(c->body, shapes[i].ncpu,
+		    shapes[i].runners, c->arg);
+	return failure;
+}
+
+const char *
+kcase_sim(const struct kcase *c)
+{
+	unsigned n = (c->seeds + SEEDS_DIVISOR - 1) / SEEDS_DIVISOR;
+
+	return ktest_explore(c->body, 1, n, c->arg);
+}
+
+int
+kcase_count(const struct kcase *c)
+{
+	int n = 0;
+
+	while (c[n].name != NULL)
+		n++;
+	return n;
 }

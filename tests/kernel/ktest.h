@@ -25,16 +25,30 @@
 
 struct kenv {
 	struct quern_host host;
-	unsigned ncpu, runners;   /* what the body should configure */
-	struct quern_sim *sim;    /* NULL on posix */
+	unsigned ncpu, runners;         /* what the body should configure */
+	struct quern_sim *sim;          /* NULL on posix */
 	struct quern_sim_config simcfg; /* sim: may be set before */
-	void *arg;                /* the caller's */
-	bool quiet;               /* drop log lines */
-	char failure[512];        /* first failed check, or empty */
+	void *arg;                      /* the caller's */
+	bool quiet;                     /* drop log lines */
+	char failure[512];              /* first failed check, or empty */
+	uint32_t failed;                /* somebody writes, or wrote, failure */
 	struct kthread_list *threads;
 };
 
 typedef void (*kbody)(struct kenv *e);
+
+/* A body by name: k_*.c export tables of these, ended by a zero. */
+struct kcase {
+	const char *name;
+	kbody body;
+	unsigned seeds; /* worlds to try in `make check`; 0: not on sim */
+	bool nohost;    /* not on posix */
+	void *arg;
+};
+
+extern const struct kcase klock_cases[], klock_bugs[], ksched_cases[],
+    kthread_cases[], ktimer_cases[], kmem_cases[], kinstance_cases[],
+    kpanic_cases[], kcomponent_cases[];
 
 /* Note a failure unless `ok`; true when it was. */
 bool kcheck(struct kenv *e, bool ok, const char *expr, const char *file,
@@ -63,8 +77,16 @@ void kjoin(struct kenv *e);
 /* Let others run for a moment: for loops that wait for a condition. */
 void kpause(struct kenv *e);
 
-const char *ktest_posix(kbody body, unsigned ncpu, unsigned runners,
-    void *arg);
+/* Wait until *flag, which another thread sets, is at least `n`. */
+void kawait(struct kenv *e, const uint32_t *flag, uint32_t n);
+
+/* Run fn(arg) in the kernel, as a call that belongs to no process. */
+int64_t kcall(struct quern *k, int64_t (*fn)(void *), void *arg);
+
+/* In the kernel: a point where a world may let another vCPU go first. */
+void kchoice(void);
+
+const char *ktest_posix(kbody body, unsigned ncpu, unsigned runners, void *arg);
 const char *ktest_sim(kbody body, unsigned ncpu, unsigned runners,
     uint64_t seed, enum quern_sim_policy policy, void *arg);
 
@@ -80,7 +102,19 @@ const char *ktest_world(kbody body, unsigned ncpu, unsigned runners,
 const char *ktest_explore(kbody body, uint64_t first, unsigned n, void *arg);
 
 /* The same for a body with a planted bug: NULL when some seed found it. */
-const char *ktest_must_find(kbody body, uint64_t first, unsigned n,
-    void *arg);
+const char *ktest_must_find(kbody body, uint64_t first, unsigned n, void *arg);
+
+/* As before, and what was found must contain `what` ("deadlock"). */
+const char *ktest_find(kbody body, uint64_t first, unsigned n, void *arg,
+    const char *what);
+
+/* Run a case on posix: with 1 to 4 vCPUs and 0 to 2 runners. */
+const char *kcase_posix(const struct kcase *c);
+
+/* Run it in c->seeds worlds, a tenth of them under a sanitizer. */
+const char *kcase_sim(const struct kcase *c);
+
+/* How many cases a table has. */
+int kcase_count(const struct kcase *c);
 
 #endif /* TESTS_KTEST_H */

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Guests on a vCPU.  The address space is the host's (vm_create and vm_update
+ * of the hypercalls); this is how the scheduler runs what is in it.
+ */
+#ifndef QUERN_GUEST_H
+#define QUERN_GUEST_H
+
+#include <quern/thread.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/*
+ * Run guest code from `f` in address space `id` on this vCPU, for at most
+ * `slice_ns` (QUERN_NEVER: no limit) and until f_why has a reason.  The thread
+ * keeps the vCPU; after QUERN_VM_KICK it should qthread_yield if others wait.
+ * Not under a spin lock.  -ENOENT, -EINVAL, as of vm_run.
+ */
+int qguest_run(uint32_t id, struct quern_vmframe *f,
+    uint64_t slice_ns) QMUSTCHECK;
+
+/* Have the guest on `v`, if there is one, come out with QUERN_VM_KICK. */
+void qcpu_preempt(struct qcpu *v);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* QUERN_GUEST_H */

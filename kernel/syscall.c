@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The table of system calls of one kernel, and how a call gets through it.
+ *
+ * A wrapper names its handler directly, which is what makes a component that
+ * was not linked a link error; the table says whether that component has been
+ * started in this kernel.  By number the table is all there is.
+ *
+ * The table is filled while the kernel is created and constant afterwards, so
+ * it is read without a lock.  It lives in pages of the host's, since it is
+ * needed before there is a kernel stack to allocate on.
+ */
+#include "callimpl.h"
+
+#define TABLE_SIZE QROUNDUP(sizeof(struct qsys_table), QUERN_PAGE_SIZE)
+
+extern const struct qsys_handler kernel_calls[];
+
+int
+syscalls_init(struct quern *k)
+{
+	void *p;
+	int error;
+
+	if (qalloc_fails(k))
+		return -Q_ENOMEM;
+	error = k->k_hyper->map(k->k_ctx, TABLE_SIZE, QUERN_PAGE_SIZE, 0, &p);
+	if (error != 0)
+		return error;
+	k->k_calls = p;
+	k->k_calls->ct_boot = qclock_mono(k);
+	files_init(k);
+	return syscalls_install(k, kernel_calls);
+}
+
+void
+syscalls_fini(struct quern *k)
+{
+	if (k->k_calls == NULL)
+		return;
+	files_fini(k);
+	k->k_hyper->unmap(k->k_ctx, k->k_calls, TABLE_SIZE);
+	k->k_calls = NULL;
+}
+
+int
+syscalls_install(struct quern *k, const struct qsys_handler *calls)
+{
+	const struct qsys_handler *h;
+
+	for (h = calls; h != NULL && h->h_fn != NULL; h++) {
+		if (h->h_nr >= QSYS_MAX)
+			return -Q_EINVAL;
+		if (k->k_calls->ct_call[h->h_nr] != NULL)
+			return -Q_EEXIST;
+		k->k_calls->ct_call[h->h_nr] = h;
+	}
+	return 0;
+}
+
+const char *
+quern_syscall_name(unsigned nr)
+{
+	return nr < QSYS_MAX ? qsys_descs[nr].d_name : NULL;
+}
+
+uint32_t
+qsys_missing(struct quern *k, unsigned nr)
+{
+	if (nr >= QSYS_MAX)
+		return 0;
+	return __atomic_load_n(&k->k_calls->ct_missing[nr], __ATOMIC_RELAXED);
+}
+
+static QCOLD int64_t
+not_there(struct quern_proc *p, unsigned nr, const uint64_t *args)
+{
+	struct quern *k = p->p_k;
+
+	if (nr < QSYS_MAX)
+		__atomic_fetch_add(&k->k_calls->ct_missing[nr], 1,
+		    __ATOMIC_RELAXED);
+	if (k->k_trace)
+		trace_missing(p, nr, args);
+	return -Q_ENOSYS;
+}
+
+/* The handler of `nr` for `p`, or NULL. */
+static inline const struct qsys_handler *
+find_call(struct quern_proc *p, unsigned nr)
+{
+	const struct qsys_handler *h;
+
+	if (nr >= QSYS_MAX)
+		return NULL;
+	h = p->p_k->k_calls->ct_call[nr];
+	if (h != NULL && (h->h_flags & QSYS_GUEST) != 0 &&
+	    (p->p_flags & QPROC_GUEST) == 0)
+		return NULL;
+	return h;
+}
+
+/* What runs on the kernel stack: one jump to the handler. */
+static int64_t
+call_plain(void *arg)
+{
+	struct qsys *s = arg;
+
+	return s->s_call->h_fn(s);
+}
+
+static int64_t
+call_traced(void *arg)
+{
+	return trace_call(arg);
+}
+
+static inline int64_t
+enter(struct quern_proc *p, const struct qsys_handler *h, const uint64_t *args)
+{
+	struct qsys s = { args, p, &quspace_local, h };
+	struct quern *k = p->p_k;
+
+	return host_call(k, p, &p->p_cpu,
+	    qunlikely(k->k_trace) ? call_traced : call_plain, &s);
+}
+
+int64_t
+qsys_call(struct quern_proc *p, const struct qsys_handler *h,
+    const uint64_t args[6])
+{
+	if (qunlikely(p == NULL))
+		return -Q_EFAULT;
+	if (qunlikely(p->p_k->k_calls->ct_call[h->h_nr] != h))
+		return not_there(p, h->h_nr, args);
+	return enter(p, h, args);
+}
+
+int64_t
+quern_syscall(struct quern_proc *p, unsigned nr, const uint64_t args[6])
+{
+	const struct qsys_handler *h;
+
+	if (p == NULL || args == NULL)
+		return -Q_EFAULT;
+	h = find_call(p, nr);
+	if (h == NULL)
+		return not_there(p, nr, args);
+	return enter(p, h, args);
+}
+
+int64_t
+qsys_dispatch(struct qsys *s, unsigned nr)
+{
+	s->s_call = find_call(s->s_proc, nr);
+	if (s->s_call == NULL)
+		return not_there(s->s_proc, nr, s->s_arg);
+	if (qunlikely(s->s_proc->p_k->k_trace))
+		return trace_call(s);
+	return s->s_call->h_fn(s);
+}

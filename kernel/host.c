@@ -26,8 +26,9 @@
  * vCPU free.  A host that can't makes the leaver use an exchange.
  *
  * v_owner is OWNED, or v_free when nobody owns it.  v_free is FREE; in a
- * simulation, and once the kernel is dead, it is SPECIAL, so that entering
- * takes the slow path, which asks why.
+ * simulation, once the kernel is dead and when the embedder has asked for a
+ * pollfd it is SPECIAL, so that entering and leaving look for such things only
+ * then.
  */
 #include "impl.h"
 
@@ -187,6 +188,31 @@ release_slow(struct quern *k, struct qcpu *v, struct qhost *home)
 	kick(k, idler);
 }
 
+/*
+ * Tell the host when "pollfd" is to become readable: now, when a free vCPU has
+ * work that nobody looks after, else with the earliest timer.
+ */
+static QCOLD void
+announce(struct quern *k)
+{
+	uint64_t until = QUERN_NEVER, next;
+	unsigned i;
+
+	if (__atomic_load_n(&k->k_nidle, __ATOMIC_SEQ_CST) != 0)
+		return; /* somebody does */
+	for (i = 0; i < k->k_ncpu; i++) {
+		next = __atomic_load_n(&k->k_cpu[i]->v_sched->r_next,
+		    __ATOMIC_SEQ_CST);
+		if (sched_has_work(k->k_cpu[i], 0))
+			next = 0;
+		if (next < until)
+			until = next;
+	}
+	if (__atomic_exchange_n(&k->k_announced, until, __ATOMIC_SEQ_CST) !=
+	    until)
+		(void)k->k_hyper->cpu_idle(k->k_ctx, NULL, 0, until);
+}
+
 static inline void
 cpu_release(struct quern *k, struct qcpu *v)
 {
@@ -205,6 +231,24 @@ cpu_release(struct quern *k, struct qcpu *v)
 	if (qunlikely((__atomic_load_n(&k->k_nidle, __ATOMIC_RELAXED) |
 			  __atomic_load_n(&k->k_nwant, __ATOMIC_RELAXED)) != 0))
 		release_slow(k, v, home);
+	if (qunlikely(free != QCPU_FREE) &&
+	    __atomic_load_n(&k->k_pollfd, __ATOMIC_RELAXED))
+		announce(k);
+}
+
+void
+host_special(struct quern *k)
+{
+	uint32_t free;
+	unsigned i;
+
+	for (i = 0; i < k->k_ncpu; i++) {
+		free = QCPU_FREE;
+		__atomic_store_n(&k->k_cpu[i]->v_free, QCPU_SPECIAL,
+		    __ATOMIC_RELAXED);
+		__atomic_compare_exchange_n(&k->k_cpu[i]->v_owner, &free,
+		    QCPU_SPECIAL, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+	}
 }
 
 void

@@ -121,6 +121,8 @@ struct quern {
 	uint32_t k_nidle;         /* [a] waiting, wanters aside */
 	uint32_t k_nwant;         /* [a] wanters */
 	uint32_t k_barrier; /* [a] nothing but the operand of full_barrier */
+	uint32_t k_pollfd;        /* [a] the embedder has asked for one */
+	uint64_t k_announced;     /* [a] what was said about it last */
 	uint32_t k_inside;        /* [a] host threads off the fast path */
 	uint32_t k_runners_left;  /* [a] */
 	struct quern_seat k_seat; /* where destroy waits for the runners */
@@ -252,6 +254,8 @@ bool sched_has_work(struct qcpu *v, uint64_t now);
 /* Put work on a host thread that waits, if there is one and a free vCPU. */
 void host_alert(struct quern *k);
 void host_kick_all(struct quern *k);
+/* Have every entry and exit take the slow path from now on. */
+void host_special(struct quern *k);
 /* See to it that the leader, if there is one, waits for `v`'s events. */
 void host_cover(struct quern *k, struct qcpu *v);
 /* Own `v` if nobody does. */

@@ -77,20 +77,13 @@ trace_backtrace(struct quern *k, struct qthread *t, uintptr_t fp)
 static bool
 kill_once(struct quern *k, const char *message)
 {
-	uint32_t alive = 0, free;
-	unsigned i;
+	uint32_t alive = 0;
 
 	if (!__atomic_compare_exchange_n(&k->k_dead, &alive, 1, false,
 		__ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
 		return false;
 	/* Have entering take the slow path, where it is refused. */
-	for (i = 0; i < k->k_ncpu; i++) {
-		__atomic_store_n(&k->k_cpu[i]->v_free, QCPU_SPECIAL,
-		    __ATOMIC_RELAXED);
-		free = QCPU_FREE;
-		__atomic_compare_exchange_n(&k->k_cpu[i]->v_owner, &free,
-		    QCPU_SPECIAL, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
-	}
+	host_special(k);
 	qsnprintf(k->k_panicmsg, sizeof(k->k_panicmsg), "%s", message);
 	qlog(k, QUERN_LOG_EMERG, "panic: %s", message);
 	return true;

@@ -131,6 +131,7 @@ init_lists(struct quern *k)
 	qlist_init(&k->k_procs);
 	qwaitq_init(&k->k_join);
 	k->k_leader_until = QUERN_NEVER;
+	k->k_announced = QUERN_NEVER;
 }
 
 static int
@@ -421,6 +422,10 @@ quern_pollfd(struct quern *k)
 		return -Q_EOPNOTSUPP;
 	for (i = 0; i < len && buf[i] >= '0' && buf[i] <= '9'; i++)
 		fd = fd * 10 + (buf[i] - '0');
+	if (__atomic_exchange_n(&k->k_pollfd, 1, __ATOMIC_SEQ_CST) == 0) {
+		host_special(k);
+		(void)quern_poll(k, 0);
+	}
 	return fd;
 }
 

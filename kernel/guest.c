@@ -33,7 +33,8 @@ qguest_run(uint32_t id, struct quern_vmframe *f, uint64_t slice_ns)
 	if (next < deadline)
 		deadline = next;
 	host_cover(k, v);
-	if (sched_has_event(v))
+	if (sched_has_event(v) ||
+	    __atomic_load_n(&k->k_nwant, __ATOMIC_SEQ_CST) != 0)
 		f->f_why = QUERN_VM_KICK;
 	else
 		error = k->k_hyper->vm_run(k->k_ctx, v->v_id, id,

@@ -8,8 +8,12 @@
  * vCPU.  One of the idlers is the *leader*.  It waits for the events of every
  * vCPU that has operations in flight and until the earliest timer of any; the
  * others just wait to be kicked.  An idler that finds work takes a free vCPU
- * and runs it; the leader passes its role on as it goes.  A *wanter* has found
- * every vCPU taken on entering and waits for one.
+ * and runs it; the leader passes its role on as it goes.
+ *
+ * A *wanter* has found every vCPU taken on entering and waits for one.  A host
+ * thread that runs the kernel's own threads may have no end of work; when it
+ * sees a wanter it hands its vCPU over, still owned, so that nobody gets in
+ * between.
  *
  * Nothing is lost, because each side first publishes, then looks:
  *
@@ -458,6 +462,29 @@ leave_idlers(struct quern *k, struct qhost *h, struct qcpu *v)
 	kick(k, next);
 }
 
+/* Give `v` to the first wanter rather than away.  False: there is none. */
+static bool
+hand_over(struct quern *k, struct qcpu *v)
+{
+	struct qhost *h = NULL;
+	struct qlist *l;
+
+	if (__atomic_load_n(&k->k_nwant, __ATOMIC_SEQ_CST) == 0)
+		return false;
+	hspin_lock(k, &k->k_idle_lock);
+	QLIST_FOREACH(l, &k->k_wanters) {
+		h = QLIST_ELEM(l, struct qhost, h_link);
+		if (h->h_given == NULL) {
+			__atomic_store_n(&h->h_given, v, __ATOMIC_RELEASE);
+			break;
+		}
+		h = NULL;
+	}
+	hspin_unlock(&k->k_idle_lock);
+	kick(k, h);
+	return h != NULL;
+}
+
 /*
  * Give the vCPU away and wait: for the end of the call (NULL, without a vCPU)
  * or for work (its vCPU, taken).
@@ -469,7 +496,8 @@ host_wait(struct qhost *h)
 	struct qcpu *v = NULL;
 
 	join_idlers(k, h);
-	cpu_release(k, h->h_cpu);
+	if (!hand_over(k, h->h_cpu))
+		cpu_release(k, h->h_cpu);
 	fence_leavers(k);
 	for (;;) {
 		if (must_leave(h))
@@ -492,20 +520,40 @@ host_wait(struct qhost *h)
 
 /* ---- coming in ------------------------------------------------------- */
 
+/* Have a guest come out, for our sake. */
+static void
+preempt_one(struct quern *k, unsigned first)
+{
+	struct qcpu *v;
+	unsigned i;
+
+	for (i = 0; i < k->k_ncpu; i++) {
+		v = k->k_cpu[(first + i) % k->k_ncpu];
+		if (__atomic_load_n(&v->v_guest, __ATOMIC_SEQ_CST) != 0) {
+			qcpu_preempt(v);
+			return;
+		}
+	}
+}
+
 /* Wait for a vCPU, on a seat of our own. */
 static struct qcpu *
 want_cpu(struct quern *k, struct qhost *h, unsigned first)
 {
-	struct qcpu *v;
+	struct qcpu *v, *given;
 
 	hspin_lock(k, &k->k_idle_lock);
 	qlist_append(&k->k_wanters, &h->h_link);
 	h->h_kicked = 0;
+	h->h_given = NULL;
 	__atomic_fetch_add(&k->k_nwant, 1, __ATOMIC_SEQ_CST);
 	hspin_unlock(&k->k_idle_lock);
 	fence_leavers(k);
+	preempt_one(k, first);
 	for (;;) {
-		v = cpu_try_any(k, first);
+		v = __atomic_load_n(&h->h_given, __ATOMIC_ACQUIRE);
+		if (v == NULL)
+			v = cpu_try_any(k, first);
 		if (v != NULL || is_dead(k))
 			break;
 		(void)k->k_hyper->cpu_idle(k->k_ctx, &h->h_seat, 0,
@@ -517,7 +565,12 @@ want_cpu(struct quern *k, struct qhost *h, unsigned first)
 	hspin_lock(k, &k->k_idle_lock);
 	qlist_del(&h->h_link);
 	__atomic_fetch_sub(&k->k_nwant, 1, __ATOMIC_SEQ_CST);
+	given = h->h_given;
 	hspin_unlock(&k->k_idle_lock);
+	if (given != NULL && v == NULL)
+		return given;
+	if (given != NULL && given != v)
+		cpu_release(k, given);
 	return v;
 }
 

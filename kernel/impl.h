@@ -58,13 +58,14 @@ struct qhost {
 	struct qcpu *h_cpu;       /* the vCPU it runs, or ran last */
 	void *h_sp;               /* its own stack while it runs the kernel */
 	struct qsan h_san;
-	struct qlist h_link; /* [i] k_idlers */
-	uint32_t h_idle;     /* [i] enum qhost_idle */
-	uint32_t h_kicked;   /* [i] a wanter that was told to try again */
-	uint32_t h_done;     /* [a] the call is over, h_ret is valid */
-	bool h_poll;         /* quern_poll: leave rather than wait */
-	bool h_ran;          /* it ran something */
-	bool h_runner;       /* a runner thread */
+	struct qlist h_link;  /* [i] k_idlers */
+	uint32_t h_idle;      /* [i] enum qhost_idle */
+	uint32_t h_kicked;    /* [i] a wanter that was told to try again */
+	struct qcpu *h_given; /* [a] a wanter was given this one */
+	uint32_t h_done;      /* [a] the call is over, h_ret is valid */
+	bool h_poll;          /* quern_poll: leave rather than wait */
+	bool h_ran;           /* it ran something */
+	bool h_runner;        /* a runner thread */
 	int64_t h_ret;
 	uint64_t h_deadline; /* quern_poll: wait no longer than this */
 };
@@ -113,17 +114,17 @@ struct quern {
 	uint32_t k_intr;                   /* [a] a process was interrupted */
 
 	struct hspin k_idle_lock __attribute__((aligned(64)));
-	struct qlist k_idlers;    /* [i] host threads that wait */
-	struct qlist k_wanters;   /* [i] those that wait for a vCPU */
-	struct qhost *k_leader;   /* [i] */
-	uint64_t k_leader_until;  /* [a] the leader's deadline */
-	uint64_t k_leader_cpus;   /* [a] whose events it waits for */
-	uint32_t k_nidle;         /* [a] waiting, wanters aside */
-	uint32_t k_nwant;         /* [a] wanters */
-	uint32_t k_barrier; /* [a] nothing but the operand of full_barrier */
-	uint32_t k_pollfd;        /* [a] the embedder has asked for one */
-	uint64_t k_announced;     /* [a] what was said about it last */
-	uint32_t k_inside;        /* [a] host threads off the fast path */
+	struct qlist k_idlers;   /* [i] host threads that wait */
+	struct qlist k_wanters;  /* [i] those that wait for a vCPU */
+	struct qhost *k_leader;  /* [i] */
+	uint64_t k_leader_until; /* [a] the leader's deadline */
+	uint64_t k_leader_cpus;  /* [a] whose events it waits for */
+	uint32_t k_nidle;        /* [a] waiting, wanters aside */
+	uint32_t k_nwant;        /* [a] wanters */
+	uint32_t k_barrier;   /* [a] nothing but the operand of full_barrier */
+	uint32_t k_pollfd;    /* [a] the embedder has asked for one */
+	uint64_t k_announced; /* [a] what was said about it last */
+	uint32_t k_inside;    /* [a] host threads off the fast path */
 	uint32_t k_runners_left;  /* [a] */
 	struct quern_seat k_seat; /* where destroy waits for the runners */
 

@@ -264,6 +264,13 @@ host_may_leave(struct qcpu *v)
 	return __atomic_load_n(&v->v_host->h_done, __ATOMIC_ACQUIRE);
 }
 
+/* Does a host thread wait for a vCPU?  Then this one is handed over. */
+static bool
+is_wanted(struct qcpu *v)
+{
+	return __atomic_load_n(&v->v_k->k_nwant, __ATOMIC_RELAXED) != 0;
+}
+
 void
 sched_switch(void)
 {
@@ -280,7 +287,8 @@ sched_switch(void)
 			v->v_spare = NULL;
 	}
 	next = NULL;
-	if (!host_may_leave(v) && ++v->v_sched->r_tick % POLL_SWITCHES != 0)
+	if (!host_may_leave(v) && !is_wanted(v) &&
+	    ++v->v_sched->r_tick % POLL_SWITCHES != 0)
 		next = queue_take(v, NULL);
 	if (next == cur) {
 		__atomic_store_n(&cur->t_state, QT_RUNNING, __ATOMIC_RELAXED);
@@ -367,9 +375,12 @@ sched_idle_loop(void *arg)
 			switch_host(v, self, QHOST_LEAVE);
 			continue;
 		}
-		next = queue_take(v, NULL);
-		if (next == NULL && k->k_ncpu > 1)
-			next = steal(v);
+		next = NULL;
+		if (!is_wanted(v)) {
+			next = queue_take(v, NULL);
+			if (next == NULL && k->k_ncpu > 1)
+				next = steal(v);
+		}
 		if (next == NULL) {
 			switch_host(v, self, QHOST_WAIT);
 			continue;

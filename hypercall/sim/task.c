@@ -10,7 +10,9 @@
  * 2010): tasks have random priorities, the highest ready one runs, and at a few
  * random steps the one that runs is demoted below all; it finds a bug of depth
  * d with probability at least 1/(n k^(d-1)).  A task that spins is demoted too,
- * since it waits for somebody else.
+ * since it waits for somebody else; and so is whoever runs at every
+ * PCT_FAIR-th step, since it may be waiting in a loop that does not look like
+ * one.
  *
  * When nobody is ready the clock jumps to the next deadline or event; when
  * there is none, the world is deadlocked.
@@ -25,6 +27,8 @@
 #define LONE_SPINS 100u
 /* And in all, with nothing to wait for, before it counts as a deadlock. */
 #define LONE_SPINS_MAX 10000u
+/* PCT: nobody runs for longer than this while others could. */
+#define PCT_FAIR 20000u
 
 uintptr_t sim_switch(void **save, void *to, uintptr_t arg, void *fiber);
 void sim_task_start(void);
@@ -277,6 +281,7 @@ choose(struct quern_sim *w, struct task *cur, enum quern_yield why)
 
 		if (change)
 			w->w_ichange++;
+		change |= w->w_steps % PCT_FAIR == 0;
 		if (cur != NULL && (change || why == QUERN_YIELD_SPIN))
 			cur->t_prio = w->w_pct_low--;
 		return best_prio(w);

@@ -95,7 +95,7 @@ start_two(void *arg)
 	for (i = 0; i < 2; i++)
 		KCHECK_EQ(s->e,
 		    qthread_create(s->k, "worker", kernel_thread, s,
-			QPRIO_NORMAL, QCPU_ANY, &s->t[i]),
+			QPRIO_CLIENT, QCPU_ANY, &s->t[i]),
 		    0);
 	return 0;
 }
@@ -404,7 +404,7 @@ order_body(void *arg)
 	for (i = 0; i < 5; i++) {
 		KCHECK_EQ(s->e,
 		    qthread_create(s->k, "sleeper", sleeper_in_order, s,
-			QPRIO_NORMAL, QCPU_ANY, &t[i]),
+			QPRIO_CLIENT, QCPU_ANY, &t[i]),
 		    0);
 		while (queue_length(s) != i + 1)
 			qthread_yield();

@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The stub: all the code that a guest's host process has of its own, and the
+ * routine by which the host makes such a process.
+ *
+ * From host_stub_image on the bytes are a complete static program.  The host
+ * puts them into a memfd and executes that, so nothing of the embedder is left
+ * in the new process: no libc, no thread-local storage, no vDSO after the first
+ * operations.  It is in assembly so that no compiler's or sanitizer's idea of a
+ * function can add to it, and written so that
+ *
+ * T1  no instruction after a system call relies on a register.  Guest code may
+ *     jump to any of these instructions with registers of its choosing, and
+ *     when it comes out of the kernel at S1 it must be in the stub's hands;
+ * T2  from seeing the turn to `iretq`, and from the handler to giving the turn
+ *     away, the thread may be stopped by SIGUSR1 anywhere and started again at
+ *     the beginning of the part it was in;
+ * T3  no secret (vmfilter.c) outlives the operations: not in a register (all are
+ *     loaded on resuming), not in the slot, not in a signal frame.
+ *
+ * The parts, in order, and what SIGUSR1 does when it finds the thread in one:
+ *
+ *	start		never happens
+ *	handler		remember it, begin this handler again
+ *	handover	remember it, begin handover again
+ *	wake, wait	remember it, begin wake again
+ *	dispatch, ops	remember it, go on with the operation it was at, which
+ *			may be done twice: mapping something twice is no harm
+ *	resume		the guest has not run yet: hand over, saying so
+ *
+ * The stack is the slot's end, also in the signal handler.  C_SP is below the
+ * signal frame of the guest's last stop, which holds its extended state: what is
+ * pushed, and any frame of a signal that comes in the stub, goes below that.
+ */
+#include <asm/unistd.h>
+
+#include "vmstub.h"
+
+/* In struct ucontext. */
+#define UC_R8	  40
+#define UC_RDI	  104
+#define UC_RSI	  112
+#define UC_RDX	  136
+#define UC_RSP	  160
+#define UC_RIP	  168
+#define UC_NREG	  23
+
+#define ET_EXEC	  2
+#define EM_X86_64 62
+#define PT_LOAD	  1
+#define PT_STACK  0x6474e551
+
+	.section .rodata.quern_stub, "a", @progbits
+	.balign	64
+	.globl	host_stub_image, host_stub_image_end, host_stub_offset
+	.hidden	host_stub_image, host_stub_image_end, host_stub_offset
+
+host_stub_image:
+	/* Elf64_Ehdr */
+	.byte	0x7f, 'E', 'L', 'F', 2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0
+	.short	ET_EXEC, EM_X86_64
+	.long	1
+	.quad	STUB_BASE + (start - host_stub_image)
+	.quad	phdr - host_stub_image
+	.quad	0
+	.long	0
+	.short	64, 56, 2, 0, 0, 0
+phdr:	.long	PT_LOAD, 5		/* read, execute */
+	.quad	0, STUB_BASE, STUB_BASE
+	.quad	host_stub_image_end - host_stub_image
+	.quad	host_stub_image_end - host_stub_image
+	.quad	0x1000
+	.long	PT_STACK, 6		/* read, write: not executable */
+	.quad	0, 0, 0, 0, 0, 16
+
+/*
+ * Map the slot.  What the host has written there before is the first turn.
+ */
+start:
+	mov	$__NR_mmap, %eax
+	mov	$SLOT_BASE, %edi
+	mov	$SLOT_LEN, %esi
+	mov	$K_PROT_RW, %edx
+	mov	$K_MAP_SHARED_FIXED, %r10d
+	mov	$STUB_FD_SLOT, %r8d
+	xor	%r9d, %r9d
+	syscall
+	cmp	$SLOT_BASE, %rax
+	je	wait
+	mov	$__NR_exit_group, %eax
+	mov	$1, %edi
+	syscall
+	ud2
+
+/*
+ * Every signal comes here: %rdi its number, %rsi siginfo, %rdx ucontext, %rsp
+ * the frame.  None of these changes before handover, so that it can begin
+ * again.
+ */
+handler:
+	mov	$SLOT_BASE, %ebx
+	lea	host_stub_image(%rip), %rcx
+	mov	UC_RIP(%rdx), %rax
+	sub	%rcx, %rax		/* now an offset in the program */
+	cmp	$(host_stub_image_end - host_stub_image), %rax
+	jae	1f
+	cmp	$K_SIGUSR1, %edi
+	je	kicked
+	/* Any other signal in here is the guest's doing. */
+1:	mov	%edi, C_SIG(%rbx)
+	mov	%rsi, C_INFO(%rbx)
+	mov	%rdx, C_UC(%rbx)
+	mov	%rsp, C_SP(%rbx)
+	rdfsbase %rax
+	mov	%rax, C_FSBASE(%rbx)
+	rdgsbase %rax
+	mov	%rax, C_GSBASE(%rbx)
+	jmp	handover
+
+/* SIGUSR1 came while the stub ran, at offset %rax. */
+kicked:
+	cmp	$(resume - host_stub_image), %rax
+	jae	turned
+	movl	$1, C_PEND(%rbx)
+	cmp	$(dispatch - host_stub_image), %rax
+	jae	2f
+	cmp	$(wake - host_stub_image), %rax
+	jae	wake
+	cmp	$(handover - host_stub_image), %rax
+	jae	handover
+	/* In the handler of another signal. */
+	mov	UC_RSP(%rdx), %rsp
+	mov	UC_RDI(%rdx), %rdi
+	mov	UC_RSI(%rdx), %rsi
+	mov	UC_RDX(%rdx), %rdx
+	jmp	handler
+2:	/* The frame holds an operation's registers: T3. */
+	lea	UC_R8(%rdx), %rdi
+	mov	$UC_NREG, %ecx
+	xor	%eax, %eax
+	cld
+	rep stosq
+	jmp	ops
+
+/*
+ * Give the turn to the host, and wait for it to come back.
+ */
+handover:
+	mov	$SLOT_BASE, %ebx
+	mov	C_YIELDS(%rbx), %eax
+	mov	%eax, C_LEFT(%rbx)
+	xor	%eax, %eax
+	xchg	%eax, C_TURN(%rbx)
+wake:
+	mov	$SLOT_BASE, %ebx
+	mov	C_SP(%rbx), %rsp
+	cmpl	$0, C_HSLEEP(%rbx)
+	je	wait
+	mov	$__NR_futex, %eax
+	lea	C_TURN(%rbx), %rdi
+	mov	$K_FUTEX_WAKE, %esi
+	mov	$1, %edx
+	jmp	3f
+wait:
+	mov	$SLOT_BASE, %ebx
+	mov	C_SP(%rbx), %rsp
+	pushq	$2			/* no DF, NT, AC or TF of the guest's */
+	popfq
+	mov	C_SPINS(%rbx), %ecx
+1:	cmpl	$0, C_TURN(%rbx)
+	jne	dispatch
+	pause
+	sub	$1, %ecx
+	jg	1b
+	mov	$__NR_sched_yield, %eax
+	subl	$1, C_LEFT(%rbx)
+	jge	3f
+	/* Say that we sleep, and only then look for the last time. */
+	mov	$1, %eax
+	xchg	%eax, C_SSLEEP(%rbx)
+	cmpl	$0, C_TURN(%rbx)
+	jne	dispatch
+	mov	$__NR_futex, %eax
+	lea	C_TURN(%rbx), %rdi
+	mov	$K_FUTEX_WAIT, %esi
+	xor	%edx, %edx
+	xor	%r10d, %r10d
+3:	syscall
+S1:	jmp	wait
+
+/*
+ * It is our turn: the operations first.
+ */
+dispatch:
+	movl	$0, C_SSLEEP(%rbx)
+ops:
+	mov	$SLOT_BASE, %ebx
+	mov	C_OPI(%rbx), %r12d
+	cmp	C_NOPS(%rbx), %r12d
+	jae	4f
+	shl	$6, %r12		/* times OP_SIZE */
+	lea	SLOT_OPS(%rbx, %r12), %r12
+	mov	OP_NR(%r12), %rax
+	mov	OP_ARG(%r12), %rdi
+	mov	OP_ARG + 8(%r12), %rsi
+	mov	OP_ARG + 16(%r12), %rdx
+	mov	OP_ARG + 24(%r12), %r10
+	mov	OP_ARG + 32(%r12), %r8
+	mov	OP_ARG + 40(%r12), %r9
+	syscall
+S2:	mov	%rax, OP_RET(%r12)
+	cmp	$-4096, %rax
+	ja	3f
+	addl	$1, C_OPI(%rbx)
+	jmp	ops
+3:	movl	$1, C_OPERR(%rbx)
+	movl	$0, C_SIG(%rbx)
+	jmp	handover
+4:	cmpl	$0, C_RESUME(%rbx)
+	jne	5f
+	movl	$0, C_SIG(%rbx)
+	jmp	handover
+5:	/* T3.  There may have been none. */
+	mov	C_NOPS(%rbx), %ecx
+	shl	$3, %ecx
+	lea	SLOT_OPS(%rbx), %rdi
+	xor	%eax, %eax
+	rep stosq
+
+/*
+ * Run the guest, unless a kick came meanwhile.
+ */
+resume:
+	xor	%eax, %eax
+	xchg	%eax, C_PEND(%rbx)
+	test	%eax, %eax
+	jnz	turned
+	mov	C_FP(%rbx), %rcx
+	mov	$-1, %eax
+	mov	%eax, %edx
+	xrstor64 (%rcx)
+	mov	C_FSBASE(%rbx), %rax
+	wrfsbase %rax
+	mov	C_GSBASE(%rbx), %rax
+	wrgsbase %rax
+	mov	C_SP(%rbx), %rsp
+	pushq	$0x2b
+	pushq	C_REG + 7 * 8(%rbx)
+	pushq	C_RFLAGS(%rbx)
+	pushq	$0x33
+	pushq	C_RIP(%rbx)
+	mov	C_REG + 0 * 8(%rbx), %rax
+	mov	C_REG + 2 * 8(%rbx), %rcx
+	mov	C_REG + 3 * 8(%rbx), %rdx
+	mov	C_REG + 4 * 8(%rbx), %rsi
+	mov	C_REG + 5 * 8(%rbx), %rdi
+	mov	C_REG + 6 * 8(%rbx), %rbp
+	mov	C_REG + 8 * 8(%rbx), %r8
+	mov	C_REG + 9 * 8(%rbx), %r9
+	mov	C_REG + 10 * 8(%rbx), %r10
+	mov	C_REG + 11 * 8(%rbx), %r11
+	mov	C_REG + 12 * 8(%rbx), %r12
+	mov	C_REG + 13 * 8(%rbx), %r13
+	mov	C_REG + 14 * 8(%rbx), %r14
+	mov	C_REG + 15 * 8(%rbx), %r15
+	mov	C_REG + 1 * 8(%rbx), %rbx
+	iretq
+turned:
+	mov	$SLOT_BASE, %ebx
+	movl	$K_SIGUSR1, C_SIG(%rbx)
+	movq	$0, C_UC(%rbx)
+	jmp	handover
+restorer:
+	ud2				/* no handler returns */
+host_stub_image_end:
+
+	/* What the host has to know of it, in the order of enum stub_offset. */
+	.balign	4
+host_stub_offset:
+	.long	handler - host_stub_image
+	.long	restorer - host_stub_image
+	.long	S1 - host_stub_image
+	.long	S2 - host_stub_image
+
+/*
+ * int64_t host_stub_spawn(struct spawn *)
+ *
+ * clone() a process that shares our memory until it executes another program,
+ * and there do the system calls of the list.  Each must succeed, and where a
+ * result is given, give that.  Returns the process id or -errno; SPAWN_ERROR is
+ * what ended a child that did not come to its program.
+ *
+ * The child runs on registers alone and calls nothing, since its memory and
+ * stack are those of the thread that waits for it.
+ */
+	.text
+	.globl	host_stub_spawn
+	.hidden	host_stub_spawn
+	.type	host_stub_spawn, @function
+host_stub_spawn:
+	.cfi_startproc
+	push	%rbx
+	.cfi_adjust_cfa_offset 8
+	.cfi_rel_offset %rbx, 0
+	push	%r12
+	.cfi_adjust_cfa_offset 8
+	.cfi_rel_offset %r12, 0
+	mov	%rdi, %rbx
+	mov	SPAWN_FLAGS(%rbx), %rdi
+	xor	%esi, %esi
+	lea	SPAWN_PIDFD(%rbx), %rdx
+	xor	%r10d, %r10d
+	xor	%r8d, %r8d
+	mov	$__NR_clone, %eax
+	syscall
+	test	%rax, %rax
+	jz	1f
+	pop	%r12
+	.cfi_adjust_cfa_offset -8
+	.cfi_restore %r12
+	pop	%rbx
+	.cfi_adjust_cfa_offset -8
+	.cfi_restore %rbx
+	ret
+	.cfi_adjust_cfa_offset 16
+
+1:	mov	SPAWN_OPS(%rbx), %r12
+2:	subq	$1, SPAWN_NOPS(%rbx)
+	jl	3f
+	mov	OP_NR(%r12), %rax
+	mov	OP_ARG(%r12), %rdi
+	mov	OP_ARG + 8(%r12), %rsi
+	mov	OP_ARG + 16(%r12), %rdx
+	mov	OP_ARG + 24(%r12), %r10
+	mov	OP_ARG + 32(%r12), %r8
+	mov	OP_ARG + 40(%r12), %r9
+	syscall
+	cmp	$-4096, %rax
+	ja	3f
+	mov	OP_RET(%r12), %rcx
+	add	$OP_SIZE, %r12
+	test	%rcx, %rcx
+	jz	2b
+	cmp	%rcx, %rax
+	je	2b
+	mov	$-3, %rax		/* -ESRCH: the parent is another */
+3:	mov	%rax, SPAWN_ERROR(%rbx)
+	mov	$__NR_exit_group, %eax
+	mov	$127, %edi
+	syscall
+	ud2
+	.cfi_endproc
+	.size	host_stub_spawn, . - host_stub_spawn
+
+	.section .note.GNU-stack, "", @progbits

@@ -225,7 +225,8 @@ cpu_release(struct quern *k, struct qcpu *v)
 
 	if (qunlikely(free != QCPU_FREE))
 		qchoice(v, QUERN_YIELD_ENTER);
-	if (qunlikely(v->v_sched->r_count != 0))
+	if (qunlikely(
+		__atomic_load_n(&v->v_sched->r_count, __ATOMIC_RELAXED) != 0))
 		home = home_of_first(k, v);
 	__atomic_store_n(&v->v_owner, free, __ATOMIC_RELEASE);
 	if (qunlikely(!v->v_fence))
@@ -639,7 +640,7 @@ spare_make(struct quern *k, struct qcpu *v)
 	t->t_prio = QPRIO_CLIENT;
 	t->t_client = true;
 	t->t_cpu = v;
-	t->t_oncpu = 1;
+	__atomic_store_n(&t->t_oncpu, 1, __ATOMIC_RELAXED);
 	t->t_state = QT_RUNNING;
 	t->t_host->h_deadline = QUERN_NEVER;
 	t->t_host->h_cpu = v;
@@ -756,6 +757,16 @@ drive(struct qhost *h, uintptr_t cmd)
 	}
 }
 
+/* A host thread leaves that may have been the last to look after things. */
+static void
+drive_over(struct quern *k, struct qcpu *v)
+{
+	if (v != NULL)
+		cpu_release(k, v);
+	else if (__atomic_load_n(&k->k_pollfd, __ATOMIC_RELAXED))
+		announce(k);
+}
+
 /*
  * Entered by the first switch to the host's stack after ctx_enter, owning
  * h_cpu; its result is ctx_enter's.
@@ -771,8 +782,7 @@ host_loop(struct qthread *t, uintptr_t cmd)
 	__atomic_fetch_add(&k->k_inside, 1, __ATOMIC_SEQ_CST);
 	host_arrived(h);
 	v = drive(h, cmd);
-	if (v != NULL)
-		cpu_release(k, v);
+	drive_over(k, v);
 	if (__atomic_load_n(&h->h_done, __ATOMIC_ACQUIRE)) {
 		ret = h->h_ret;
 		thread_free(t);
@@ -805,8 +815,7 @@ host_run(struct quern *k, bool runner, uint64_t deadline)
 		h->h_cpu = v;
 		v = drive(h, 0);
 	}
-	if (v != NULL)
-		cpu_release(k, v);
+	drive_over(k, v);
 	error = is_dead(k) ? -Q_ENOTRECOVERABLE : h->h_ran;
 	thread_free(t);
 out:

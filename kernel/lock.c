@@ -90,7 +90,8 @@ wake(struct qwaitq *w, unsigned max)
 	struct qthread *t;
 	unsigned n = 0;
 
-	if (qlist_empty(&w->w_list) && !qcpu_current()->v_smp)
+	/* With one vCPU nobody else is at the list. */
+	if (!qcpu_current()->v_smp && qlist_empty(&w->w_list))
 		return 0;
 	qspin_lock(&w->w_lock);
 	while (n < max && !qlist_empty(&w->w_list)) {

@@ -86,7 +86,8 @@ int quern_create(const struct quern_config *cfg, struct quern **kp)
 /*
  * End a kernel: processes are ended, components stop in reverse order, memory
  * goes, and what they left behind is logged by tag.  -EBUSY: a thread is
- * inside; nothing has happened.  quern_destroy_count besides stores the number
+ * inside; nothing has happened.  As with free(3), no thread may call in any
+ * more: one that is just coming or going need not be noticed.  quern_destroy_count besides stores the number
  * of objects left behind in `leaks`, if that is not NULL.
  */
 int quern_destroy(struct quern *k);
@@ -94,8 +95,9 @@ int quern_destroy_count(struct quern *k, uint64_t *leaks);
 
 /*
  * Run the kernel's own threads, timers and completions on the calling host
- * thread until there is nothing to do; then wait up to `timeout_ns` (0: not at
- * all, QUERN_NEVER: for ever) for more.  1: something ran; 0: nothing did.
+ * thread until there is nothing to do, having waited up to `timeout_ns` for
+ * something (0: not at all, QUERN_NEVER: for ever).  A timeout also ends it when
+ * there is always something.  1: something ran; 0: nothing did.
  * -ENOTRECOVERABLE.
  */
 int quern_poll(struct quern *k, uint64_t timeout_ns);

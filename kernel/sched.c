@@ -147,7 +147,8 @@ sched_ready(struct qthread *t)
 	if (to != v)
 		qcpu_preempt(to);
 	if (k->k_ncpu > 1 &&
-	    (to != v || v->v_sched->r_count > 1 || t->t_prio == QPRIO_HIGH))
+	    (to != v || t->t_prio == QPRIO_HIGH ||
+		__atomic_load_n(&v->v_sched->r_count, __ATOMIC_RELAXED) > 1))
 		host_alert(k);
 }
 
@@ -222,7 +223,7 @@ switch_to(struct qcpu *v, struct qthread *cur, struct qthread *next)
 	if (next != v->v_idle)
 		wait_offcpu(next);
 	next->t_cpu = v;
-	next->t_oncpu = 1;
+	__atomic_store_n(&next->t_oncpu, 1, __ATOMIC_RELAXED);
 	next->t_switches++;
 	__atomic_store_n(&next->t_state, QT_RUNNING, __ATOMIC_RELAXED);
 	v->v_sched->r_switches++;
@@ -359,6 +360,15 @@ sched_has_work(struct qcpu *v, uint64_t now)
 	    sched_has_event(v);
 }
 
+/* quern_poll does not stay for ever with threads that are always ready. */
+static bool
+poll_is_over(struct qhost *h)
+{
+	return h->h_poll && h->h_ran && h->h_deadline != 0 &&
+	    h->h_deadline != QUERN_NEVER &&
+	    qclock_mono(h->h_k) >= h->h_deadline;
+}
+
 void
 sched_idle_loop(void *arg)
 {
@@ -376,7 +386,7 @@ sched_idle_loop(void *arg)
 			continue;
 		}
 		next = NULL;
-		if (!is_wanted(v)) {
+		if (!is_wanted(v) && !poll_is_over(v->v_host)) {
 			next = queue_take(v, NULL);
 			if (next == NULL && k->k_ncpu > 1)
 				next = steal(v);

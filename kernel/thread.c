@@ -34,7 +34,7 @@ thread_reset(struct qthread *t)
 	t->t_cpu = NULL;
 	t->t_proc = NULL;
 	__atomic_store_n(&t->t_state, QT_FREE, __ATOMIC_RELAXED);
-	t->t_oncpu = 0;
+	__atomic_store_n(&t->t_oncpu, 0, __ATOMIC_RELAXED);
 	t->t_spins = 0;
 	t->t_moved = t->t_intr = t->t_client = false;
 	t->t_bound = QCPU_ANY;

@@ -9,24 +9,15 @@
  * operations.  It is in assembly so that no compiler's or sanitizer's idea of a
  * function can add to it, and written so that
  *
- * T1  no instruction after a system call relies on a register.  Guest code may
- *     jump to any of these instructions with registers of its choosing, and
- *     when it comes out of the kernel at S1 it must be in the stub's hands;
- * T2  from seeing the turn to `iretq`, and from the handler to giving the turn
- *     away, the thread may be stopped by SIGUSR1 anywhere and started again at
- *     the beginning of the part it was in;
+ * T1  no instruction after S1 relies on a register.  Guest code may jump to any
+ *     instruction here with registers of its choosing, but if it waits at S1
+ *     it comes out in the stub's hands;
+ * T2  SIGUSR1 may stop the thread at any instruction.  If that is one of the
+ *     stub's it is remembered in C_PEND and the thread goes on exactly where
+ *     it was, unless that is between looking at C_PEND and the guest: then
+ *     the guest has not run yet, and the turn is given back, saying so;
  * T3  no secret (vmfilter.c) outlives the operations: not in a register (all are
  *     loaded on resuming), not in the slot, not in a signal frame.
- *
- * The parts, in order, and what SIGUSR1 does when it finds the thread in one:
- *
- *	start		never happens
- *	handler		remember it, begin this handler again
- *	handover	remember it, begin handover again
- *	wake, wait	remember it, begin wake again
- *	dispatch, ops	remember it, go on with the operation it was at, which
- *			may be done twice: mapping something twice is no harm
- *	resume		the guest has not run yet: hand over, saying so
  *
  * The stack is the slot's end, also in the signal handler.  C_SP is below the
  * signal frame of the guest's last stop, which holds its extended state: what is
@@ -38,12 +29,23 @@
 
 /* In struct ucontext. */
 #define UC_R8	  40
+#define UC_R9	  48
+#define UC_R10	  56
+#define UC_R11	  64
+#define UC_R12	  72
+#define UC_R13	  80
+#define UC_R14	  88
+#define UC_R15	  96
 #define UC_RDI	  104
 #define UC_RSI	  112
+#define UC_RBP	  120
+#define UC_RBX	  128
 #define UC_RDX	  136
+#define UC_RAX	  144
+#define UC_RCX	  152
 #define UC_RSP	  160
 #define UC_RIP	  168
-#define UC_NREG	  23
+#define UC_RFLAGS 176
 
 #define ET_EXEC	  2
 #define EM_X86_64 62
@@ -67,8 +69,8 @@ host_stub_image:
 	.short	64, 56, 2, 0, 0, 0
 phdr:	.long	PT_LOAD, 5		/* read, execute */
 	.quad	0, STUB_BASE, STUB_BASE
-	.quad	host_stub_image_end - host_stub_image
-	.quad	host_stub_image_end - host_stub_image
+	.quad	image_end - host_stub_image
+	.quad	image_end - host_stub_image
 	.quad	0x1000
 	.long	PT_STACK, 6		/* read, write: not executable */
 	.quad	0, 0, 0, 0, 0, 16
@@ -94,15 +96,13 @@ start:
 
 /*
  * Every signal comes here: %rdi its number, %rsi siginfo, %rdx ucontext, %rsp
- * the frame.  None of these changes before handover, so that it can begin
- * again.
+ * the frame, whose second word the ucontext is.
  */
 handler:
 	mov	$SLOT_BASE, %ebx
-	lea	host_stub_image(%rip), %rcx
 	mov	UC_RIP(%rdx), %rax
-	sub	%rcx, %rax		/* now an offset in the program */
-	cmp	$(host_stub_image_end - host_stub_image), %rax
+	sub	$STUB_BASE, %rax	/* an offset in the program? */
+	cmp	$(image_end - host_stub_image), %rax
 	jae	1f
 	cmp	$K_SIGUSR1, %edi
 	je	kicked
@@ -117,30 +117,39 @@ handler:
 	mov	%rax, C_GSBASE(%rbx)
 	jmp	handover
 
-/* SIGUSR1 came while the stub ran, at offset %rax. */
+/* SIGUSR1 came while the stub ran, at offset %rax: T2. */
 kicked:
 	cmp	$(resume - host_stub_image), %rax
 	jae	turned
 	movl	$1, C_PEND(%rbx)
-	cmp	$(dispatch - host_stub_image), %rax
-	jae	2f
-	cmp	$(wake - host_stub_image), %rax
-	jae	wake
-	cmp	$(handover - host_stub_image), %rax
-	jae	handover
-	/* In the handler of another signal. */
-	mov	UC_RSP(%rdx), %rsp
-	mov	UC_RDI(%rdx), %rdi
-	mov	UC_RSI(%rdx), %rsi
-	mov	UC_RDX(%rdx), %rdx
-	jmp	handler
-2:	/* The frame holds an operation's registers: T3. */
-	lea	UC_R8(%rdx), %rdi
-	mov	$UC_NREG, %ecx
-	xor	%eax, %eax
-	cld
-	rep stosq
-	jmp	ops
+	mov	UC_RSP(%rdx), %rax
+	pushq	$0x2b
+	push	%rax
+	pushq	UC_RFLAGS(%rdx)
+	pushq	$0x33
+	pushq	UC_RIP(%rdx)
+#define FRAME(reg) (6 * 8 + reg)(%rsp)
+	mov	FRAME(UC_R8), %r8
+	mov	FRAME(UC_R9), %r9
+	mov	FRAME(UC_R10), %r10
+	mov	FRAME(UC_R11), %r11
+	mov	FRAME(UC_R12), %r12
+	mov	FRAME(UC_R13), %r13
+	mov	FRAME(UC_R14), %r14
+	mov	FRAME(UC_R15), %r15
+	mov	FRAME(UC_RDI), %rdi
+	mov	FRAME(UC_RSI), %rsi
+	mov	FRAME(UC_RBP), %rbp
+	mov	FRAME(UC_RBX), %rbx
+	mov	FRAME(UC_RDX), %rdx
+	mov	FRAME(UC_RAX), %rax
+	mov	FRAME(UC_RCX), %rcx
+	/* These may have been an operation's: T3. */
+	movq	$0, FRAME(UC_R8)
+	movq	$0, FRAME(UC_R9)
+	movq	$0, FRAME(UC_R10)
+	movq	$0, FRAME(UC_RDX)
+	iretq
 
 /*
  * Give the turn to the host, and wait for it to come back.
@@ -169,10 +178,11 @@ wait:
 	mov	C_SPINS(%rbx), %ecx
 1:	cmpl	$0, C_TURN(%rbx)
 	jne	dispatch
-	pause
 	sub	$1, %ecx
-	jg	1b
-	mov	$__NR_sched_yield, %eax
+	jl	2f
+	pause
+	jmp	1b
+2:	mov	$__NR_sched_yield, %eax
 	subl	$1, C_LEFT(%rbx)
 	jge	3f
 	/* Say that we sleep, and only then look for the last time. */
@@ -272,6 +282,7 @@ turned:
 	jmp	handover
 restorer:
 	ud2				/* no handler returns */
+image_end:
 host_stub_image_end:
 
 	/* What the host has to know of it, in the order of enum stub_offset. */

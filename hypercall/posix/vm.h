@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the files of the vmspace calls share: vmspace.c (create, destroy,
+ * update), vmrun.c (run, kick), vmturn.c (whose turn it is), vmwarden.c (birth,
+ * death, deadlines), vmfilter.c (what a stub may do), vmstub.S (the stub).
+ *
+ * Letters at members:	[I] constant while the vmspace exists; [a] atomic;
+ *			[h] vh_lock; [v] v_lock; [o] whoever set v_state to
+ *			other than idle.
+ * Lock order: vh_lock, v_lock; both are leaves otherwise.
+ */
+#ifndef QUERN_POSIX_VM_H
+#define QUERN_POSIX_VM_H
+
+#include <sys/types.h>
+
+#include "impl.h"
+#include "vmstub.h"
+
+#define VM_NSLOT 4096u /* vmspaces of a machine */
+#define VM_NHASH 256u
+
+/* The first page of a slot.  Guest code may write all of it at any time. */
+struct comm {
+	_Atomic uint32_t c_turn;   /* 0 the host's, 1 the stub's */
+	_Atomic uint32_t c_gate;   /* where a stub is held, see vmturn.c */
+	_Atomic uint32_t c_hsleep; /* the host sleeps on c_turn */
+	_Atomic uint32_t c_ssleep; /* the stub does */
+	uint32_t c_spins;          /* looks before it yields */
+	uint32_t c_yields;         /* yields before it sleeps */
+	_Atomic uint32_t c_left;   /* of these */
+	_Atomic uint32_t c_pend;   /* a kick came while the stub ran */
+	uint32_t c_resume;         /* after the operations, run the guest */
+	uint32_t c_nops, c_opi;    /* operations, and how many are done */
+	uint32_t c_operr;          /* one failed */
+	uint32_t c_sig;            /* what stopped the guest, or 0 */
+	uint64_t c_uc, c_info;     /* its frame, addresses in the stub */
+	uint64_t c_sp, c_fp;
+	uint64_t c_fsbase, c_gsbase;
+	uint64_t c_reg[16];
+	uint64_t c_rip, c_rflags;
+};
+
+/* A system call for the stub, or for a child on its way to it. */
+struct stub_op {
+	uint64_t o_nr;
+	uint64_t o_arg[6];
+	uint64_t o_ret; /* a child's: the result that it must have, or 0 */
+};
+
+/* What host_stub_spawn is told and tells. */
+struct spawn {
+	uint64_t s_flags;
+	int32_t s_pidfd, s_pad;
+	int64_t s_error;
+	struct stub_op *s_ops;
+	int64_t s_nops;
+};
+
+enum stub_offset { STUB_HANDLER, STUB_RESTORER, STUB_S1, STUB_S2, STUB_NOFF };
+
+enum vm_state {
+	VM_IDLE = 0,
+	VM_RUNNING, /* in vm_run */
+	VM_UPDATING /* in vm_update, or being made or destroyed */
+};
+
+/* Secrets by which the filter knows the host's operations; see vmfilter.c. */
+#define VM_NSECRET 3
+
+struct vmspace {
+	struct vmspace *v_hash; /* [h] */
+	uint32_t v_index;       /* [I] in vh_slot */
+	bool v_used;            /* [h] */
+	uint32_t v_gen;         /* [h] of v_used, for late news of a death */
+	uint32_t v_id;          /* [I] the caller's */
+	pid_t v_pid;            /* [I] */
+	int v_pidfd;            /* [I] */
+	unsigned char *v_slot;  /* [I] our mapping of the slot */
+	uint32_t v_secret[VM_NSECRET]; /* [I] */
+
+	pthread_mutex_t v_lock;
+	pthread_cond_t v_cond;    /* v_state became idle, v_updaters 0 */
+	enum vm_state v_state;    /* [v] */
+	unsigned v_updaters;      /* [v] wait for it to be idle */
+	_Atomic uint32_t v_stop;  /* [a] leave vm_run, an updater waits */
+	_Atomic uint32_t v_dead;  /* [a] its process ended or was killed */
+	_Atomic uint64_t v_deadline; /* [a] of the present run */
+	_Atomic uint32_t v_overdue;  /* [a] the warden kicked it */
+
+	bool v_held;         /* [o] the stub has not run guest code since it was
+	                        last known to be in its own */
+	uint64_t v_owner;    /* [o] f_host[0] of the frame whose extended state
+	                        is in the stub */
+	uint64_t v_fp;       /* [o] where, an address in the stub */
+	int v_cpu;           /* [o] host CPU that the stub is kept on, or -1 */
+	unsigned v_handover; /* [o] enum quern_posix_handover of this turn */
+
+	struct quern_vm_op v_pend[STUB_NOPS]; /* [v] maps for the next run */
+	unsigned v_npend;                     /* [v] */
+};
+
+/* A request to the warden; lives on the requester's stack. */
+struct birth {
+	struct birth *b_next;
+	struct vmspace *b_v;
+	int b_slotfd;
+	int b_error;
+	bool b_done;
+};
+
+/* What a machine has for its guests. */
+struct vmhost {
+	struct machine *vh_m;  /* [I] */
+	int vh_stubfd;         /* [I] the stub's program */
+	int vh_epfd, vh_wakefd; /* [I] */
+	pthread_t vh_warden;   /* [I] */
+	size_t vh_xsavelen;    /* [I] bytes of extended state */
+
+	pthread_mutex_t vh_lock;
+	pthread_cond_t vh_cond;       /* a birth is done */
+	struct birth *vh_births;      /* [h] */
+	bool vh_quit;                 /* [h] */
+	struct vmspace *vh_hash[VM_NHASH]; /* [h] by v_id */
+	uint32_t vh_nslot;            /* [h] slots that were ever used */
+	struct vmspace *_Atomic vh_slot[VM_NSLOT]; /* [a] kept until the end */
+
+	_Atomic uint64_t vh_next;    /* [a] when the warden looks next */
+	_Atomic uint64_t vh_runs;    /* [a] numbers for v_owner */
+	_Atomic uint32_t vh_kicking; /* [a] threads in host_vm_kick */
+};
+
+extern const unsigned char host_stub_image[], host_stub_image_end[];
+extern const uint32_t host_stub_offset[STUB_NOFF];
+int64_t host_stub_spawn(struct spawn *);
+
+static inline struct comm *
+vm_comm(const struct vmspace *v)
+{
+	return (struct comm *)(void *)v->v_slot;
+}
+
+/* The machine's vmhost, made if need be.  Errors of vm_create. */
+int host_vm_host(struct machine *, struct vmhost **);
+
+/* vmwarden.c */
+int host_warden_start(struct vmhost *);
+void host_warden_stop(struct vmhost *);
+
+/* Have the warden make v's process.  Errors of vm_create. */
+int host_warden_birth(struct vmhost *, struct vmspace *, int slotfd);
+
+/* v_deadline is `deadline` now: see to it that the warden knows. */
+void host_warden_deadline(struct vmhost *, uint64_t deadline);
+
+/* vmturn.c */
+
+/* Interrupt the stub and whoever waits for it.  Signal-safe. */
+void host_turn_kick(struct vmspace *);
+
+/* Kill it; it is dead for us at once. */
+void host_turn_kill(struct vmspace *);
+
+/*
+ * Give the turn to the stub and wait until it comes back.  `word` is that of
+ * the seat that may be kicked, or NULL.  0, or -EIO: the process is dead.
+ */
+int host_turn_pass(struct vmhost *, struct vmspace *, const uint64_t *word);
+
+/*
+ * Make sure that the stub is in its own code and will stay there until it is
+ * told to resume.  0, or -EIO.
+ */
+int host_turn_hold(struct vmhost *, struct vmspace *);
+
+/* vmfilter.c */
+
+/* The program, and where it goes: at most `max` instructions. */
+struct sock_filter;
+unsigned host_filter_make(const struct vmspace *, struct sock_filter *,
+    unsigned max);
+
+/* One operation on the address space, secrets and all. */
+void host_filter_op(const struct vmspace *, const struct quern_vm_op *,
+    struct stub_op *);
+
+#endif /* QUERN_POSIX_VM_H */

@@ -180,6 +180,33 @@ splice(struct qlist *to, struct qlist *from)
 	}
 }
 
+/* Take the whole ready list to look through; put_back is to follow. */
+static void
+take_list(struct epoll *ep, struct qlist *list)
+{
+	qlist_init(list);
+	qspin_lock(&ep->ep_slock);
+	splice(list, &ep->ep_ready);
+	qspin_unlock(&ep->ep_slock);
+}
+
+/*
+ * Put back what is left of it.  Whoever began to wait meanwhile saw an empty
+ * list.
+ */
+static void
+put_back(struct epoll *ep, struct qlist *list)
+{
+	bool wake;
+
+	qspin_lock(&ep->ep_slock);
+	splice(&ep->ep_ready, list);
+	wake = !qlist_empty(&ep->ep_ready) && ep->ep_nwait != 0;
+	qspin_unlock(&ep->ep_slock);
+	if (wake)
+		(void)qwaitq_wake_one(&ep->ep_wq);
+}
+
 /* ---- items ---------------------------------------------------------------- */
 
 static struct qlist *
@@ -254,11 +281,9 @@ qepoll_forget(struct qfile *f)
 	struct epoll *ep;
 	struct item *it;
 
-	if (qlikely(qlist_empty(&f->f_epoll)))
-		return;
 	for (;;) {
 		qspin_lock(&f->f_eplock);
-		if (qlist_empty(&f->f_epoll)) {
+		if (qlikely(qlist_empty(&f->f_epoll))) {
 			qspin_unlock(&f->f_eplock);
 			return;
 		}
@@ -269,8 +294,7 @@ qepoll_forget(struct qfile *f)
 		/* The item may go meanwhile, by epoll_ctl or with the set. */
 		qmutex_lock(&ep->ep_lock);
 		qspin_lock(&f->f_eplock);
-		if (qlist_empty(&f->f_epoll) ||
-		    f->f_epoll.l_next != &it->ei_flink || it->ei_ep != ep)
+		if (f->f_epoll.l_next != &it->ei_flink)
 			it = NULL;
 		qspin_unlock(&f->f_eplock);
 		if (it != NULL)
@@ -504,25 +528,16 @@ report_ready(struct qsys *s, struct epoll *ep, int max)
 	struct qlist list;
 	struct item *it;
 	int n = 0, r = 0;
-	bool more;
 
-	qlist_init(&list);
 	qmutex_lock(&ep->ep_lock);
-	qspin_lock(&ep->ep_slock);
-	splice(&list, &ep->ep_ready);
-	qspin_unlock(&ep->ep_slock);
+	take_list(ep, &list);
 	while (n < max && r >= 0 && (it = next_ready(ep, &list)) != NULL) {
 		r = report(s, it,
 		    s->s_arg[1] + (unsigned)n * sizeof(struct q_epoll_event));
 		n += r > 0;
 	}
-	qspin_lock(&ep->ep_slock);
-	splice(&ep->ep_ready, &list);
-	more = !qlist_empty(&ep->ep_ready) && ep->ep_nwait != 0;
-	qspin_unlock(&ep->ep_slock);
+	put_back(ep, &list);
 	qmutex_unlock(&ep->ep_lock);
-	if (more)
-		(void)qwaitq_wake_one(&ep->ep_wq);
 	return n != 0 ? n : r < 0 ? r : 0;
 }
 
@@ -641,19 +656,14 @@ epoll_poll(struct qfile *f, struct qpollent *e)
 	uint32_t ready = 0;
 
 	qpollq_add(&ep->ep_pollq, e);
-	qlist_init(&list);
 	qmutex_lock(&ep->ep_lock);
-	qspin_lock(&ep->ep_slock);
-	splice(&list, &ep->ep_ready);
-	qspin_unlock(&ep->ep_slock);
+	take_list(ep, &list);
 	while (ready == 0 && (it = next_ready(ep, &list)) != NULL)
 		if (item_poll(it, NULL) != 0) {
 			ready = Q_POLLIN | Q_POLLRDNORM;
 			back_ready(it);
 		}
-	qspin_lock(&ep->ep_slock);
-	splice(&ep->ep_ready, &list);
-	qspin_unlock(&ep->ep_slock);
+	put_back(ep, &list);
 	qmutex_unlock(&ep->ep_lock);
 	return ready;
 }

@@ -84,11 +84,12 @@ add_chunk(struct quern *k)
 	return 0;
 }
 
-static int
-file_alloc(struct quern *k, struct qfile **fp)
+/* NULL: *errorp says why. */
+static struct qfile *
+file_alloc(struct quern *k, int *errorp)
 {
 	struct qsys_table *ct = k->k_calls;
-	struct qfile *f;
+	struct qfile *f = NULL;
 	int error = 0;
 
 	qspin_lock(&ct->ct_file_lock);
@@ -100,10 +101,10 @@ file_alloc(struct quern *k, struct qfile **fp)
 		f = ct->ct_file_free;
 		ct->ct_file_free = f->f_obj;
 		ct->ct_nfile++;
-		*fp = f;
 	}
 	qspin_unlock(&ct->ct_file_lock);
-	return error;
+	*errorp = error;
+	return f;
 }
 
 int
@@ -113,8 +114,8 @@ qfile_create(struct quern *k, const struct qfile_ops *ops, void *obj,
 	struct qfile *f;
 	int error;
 
-	error = file_alloc(k, &f);
-	if (error != 0)
+	f = file_alloc(k, &error);
+	if (f == NULL)
 		return error;
 	if ((flags & Q_O_ACCMODE) != Q_O_WRONLY)
 		mode |= QF_READ;

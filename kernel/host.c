@@ -666,7 +666,7 @@ client_body(struct qthread *t, void *frame)
 	r.cr_moved = t->t_moved;
 	if (!r.cr_moved) {
 		c->c_moved = false;
-		t->t_proc = NULL;
+		__atomic_store_n(&t->t_proc, NULL, __ATOMIC_RELAXED);
 		san_leave(&t->t_san, &t->t_host->h_san, true);
 	}
 	return r;
@@ -699,7 +699,7 @@ host_call(struct quern *k, struct quern_proc *p, uint32_t *hint,
 	t = v->v_spare;
 	h = t->t_host;
 	__atomic_store_n(&v->v_host, h, __ATOMIC_RELAXED);
-	t->t_proc = p;
+	__atomic_store_n(&t->t_proc, p, __ATOMIC_RELAXED);
 	san_host(&h->h_san);
 	san_leave(&h->h_san, &t->t_san, false);
 	ret = ctx_enter(t, &c, &t->t_san, &h->h_san, &h->h_sp, client_body);

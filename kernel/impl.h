@@ -35,7 +35,8 @@ struct hspin {
 /* Why a host thread's stack is switched to. */
 enum qhost_cmd {
 	QHOST_LEAVE = 1, /* its call is over */
-	QHOST_WAIT       /* nothing to run: give the vCPU away and wait */
+	QHOST_WAIT,      /* nothing to run: give the vCPU away and wait */
+	QHOST_TURN       /* look after another vCPU for a while */
 };
 
 /* What a host thread inside the kernel is waiting for, if anything. */
@@ -90,6 +91,7 @@ struct qcpu_sched {
 	uint32_t r_bits;              /* [r] priorities with a thread */
 	struct qlist r_queue[QNPRIO]; /* [r] */
 	uint32_t r_count __attribute__((aligned(64))); /* [a] */
+	uint32_t r_movable; /* [a] those of them that any vCPU may run */
 	uint32_t r_inflight;           /* [a] events the host owes us */
 	struct quern_event *r_inbox;   /* [a] delivered, newest first */
 	uint64_t r_next;               /* [a] when the first timer is due */

@@ -62,7 +62,8 @@ qwaitq_sleep(struct qwaitq *w, struct qspin *lock, unsigned flags,
 	qlist_append(&w->w_list, &t->t_wait);
 	t->t_wq = w;
 	t->t_wake = 0;
-	t->t_intr = (flags & QSLEEP_INTR) != 0;
+	__atomic_store_n(&t->t_intr, (flags & QSLEEP_INTR) != 0,
+	    __ATOMIC_RELAXED);
 	__atomic_store_n(&t->t_state, QT_SLEEPING, __ATOMIC_SEQ_CST);
 	if (lock != &w->w_lock)
 		qspin_unlock(&w->w_lock);
@@ -80,28 +81,44 @@ qwaitq_sleep(struct qwaitq *w, struct qspin *lock, unsigned flags,
 	qlist_del(&t->t_wait);
 	qspin_unlock(&w->w_lock);
 	t->t_wq = NULL;
-	t->t_intr = false;
+	__atomic_store_n(&t->t_intr, false, __ATOMIC_RELAXED);
 	return why;
 }
 
 static unsigned
-wake(struct qwaitq *w, unsigned max)
+wake_locked(struct qwaitq *w, unsigned max)
 {
 	struct qthread *t;
 	unsigned n = 0;
 
-	/* With one vCPU nobody else is at the list. */
-	if (!qcpu_current()->v_smp && qlist_empty(&w->w_list))
-		return 0;
-	qspin_lock(&w->w_lock);
 	while (n < max && !qlist_empty(&w->w_list)) {
 		t = QLIST_ELEM(w->w_list.l_next, struct qthread, t_wait);
 		qlist_del(&t->t_wait);
 		if (sched_wake(t, 0))
 			n++;
 	}
+	return n;
+}
+
+static unsigned
+wake(struct qwaitq *w, unsigned max)
+{
+	unsigned n;
+
+	/* With one vCPU nobody else is at the list. */
+	if (!qcpu_current()->v_smp && qlist_empty(&w->w_list))
+		return 0;
+	qspin_lock(&w->w_lock);
+	n = wake_locked(w, max);
 	qspin_unlock(&w->w_lock);
 	return n;
+}
+
+unsigned
+qwaitq_wake_locked(struct qwaitq *w)
+{
+	qassert(qspin_held(&w->w_lock));
+	return wake_locked(w, UINT32_MAX);
 }
 
 unsigned

@@ -127,6 +127,13 @@ int qwaitq_sleep(struct qwaitq *w, struct qspin *lock, unsigned flags,
 unsigned qwaitq_wake_one(struct qwaitq *w);
 unsigned qwaitq_wake_all(struct qwaitq *w);
 
+/*
+ * Wake all, the queue's lock being held by the caller, and still held on
+ * return.  For a queue that the woken thread may free: giving the lock back is
+ * the last that is done to it.
+ */
+unsigned qwaitq_wake_locked(struct qwaitq *w);
+
 /* Initialise to free; `name` is kept, for debuggers. */
 static inline void
 qmutex_init(struct qmutex *m, const char *name)

@@ -398,7 +398,7 @@ function parse_args(nr, s,    i, at) {
 	nargs[nr] = nparams
 }
 
-function finish_call(    nr, s, name, i, rest, owner) {
+function finish_call(    nr, s, name, public, i, rest, owner) {
 	if (!match(head, /^[0-9]+[ \t]+/))
 		bad("want: NUMBER UNIT NAME(...) = RESULT, or NUMBER - NAME")
 	nr = substr(head, 1, RLENGTH) + 0
@@ -419,9 +419,12 @@ function finish_call(    nr, s, name, i, rest, owner) {
 		call_name[nr] = s
 		call_unit[nr] = ""
 	} else {
-		if (!match(s, /^[a-z_0-9]+\(/))
+		if (!match(s, /^[a-z_0-9]+(\/[a-z_0-9]+)?\(/))
 			bad("want: NAME(...) = RESULT")
-		name = substr(s, 1, RLENGTH - 1)
+		name = public = substr(s, 1, RLENGTH - 1)
+		sub(/\/.*/, "", name)
+		sub(/.*\//, "", public)
+		call_public[nr] = public
 		s = substr(s, RLENGTH + 1)
 		if (!match(s, /\)[ \t]*=[ \t]*[a-z]+([ \t]+guest)?$/))
 			bad("want: ) = RESULT [guest] at the end")
@@ -495,7 +498,7 @@ function fill(s, indent,    n, w, i, line, len) {
 }
 
 function prototype(nr,    i, s) {
-	s = "quern_" call_name[nr] "(struct quern_proc *p"
+	s = "quern_" call_public[nr] "(struct quern_proc *p"
 	for (i = 1; i <= nargs[nr]; i++)
 		if (arg_c[nr, i] != "")
 			s = s ", " arg_c[nr, i]
@@ -622,7 +625,7 @@ function emit_commands(set,    i, n, w) {
 		    (n > 1 ? "Q_" w[2] : "0") " },"
 		print "\t    " command_text[set, i] " },"
 	}
-	print "\t{ NULL, { 0, 0 }, { NULL } },"
+	print "\t{ .m_name = NULL },"
 	print "};"
 }
 

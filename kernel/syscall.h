@@ -100,6 +100,9 @@ int64_t qsys_dispatch(struct qsys *s, unsigned nr);
 /* How often call `nr` was asked for and not there. */
 uint32_t qsys_missing(struct quern *k, unsigned nr);
 
+/* The name of error number `error` (> 0), "EPERM", or NULL. */
+const char *qerror_name(int error);
+
 /* ---- descriptions: for traces, remote calls, fuzzers -------------------- */
 
 enum qarg_kind {

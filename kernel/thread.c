@@ -32,11 +32,12 @@ thread_reset(struct qthread *t)
 	struct qhost *h = t->t_host;
 
 	t->t_cpu = NULL;
-	t->t_proc = NULL;
+	__atomic_store_n(&t->t_proc, NULL, __ATOMIC_RELAXED);
 	__atomic_store_n(&t->t_state, QT_FREE, __ATOMIC_RELAXED);
 	__atomic_store_n(&t->t_oncpu, 0, __ATOMIC_RELAXED);
 	t->t_spins = 0;
-	t->t_moved = t->t_intr = t->t_client = false;
+	t->t_moved = t->t_client = false;
+	__atomic_store_n(&t->t_intr, false, __ATOMIC_RELAXED);
 	t->t_bound = QCPU_ANY;
 	t->t_wake = 0;
 	t->t_sp = NULL;

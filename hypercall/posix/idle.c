@@ -10,7 +10,7 @@
  *	FUTEX, POLL -> KICKED	a kick; the kicker then wakes the owner
  *	FUTEX -> EMPTY		a nudge (below); the nudger wakes the owner
  *	any -> EMPTY		the owner is awake and has seen what it was
- *	EMPTY <-> GUEST		the owner runs a guest (vmspace.c)
+ *	EMPTY <-> GUEST		the owner runs a guest (vmrun.c)
  *
  * A kick that finds nobody waiting is one locked instruction.
  *
@@ -56,10 +56,9 @@
 /* The words of a seat, s_word[]. */
 enum {
 	WORD_STATE = 0,
-	WORD_GUEST = 1,  /* vmspace.c's */
-	WORD_KICKER = 2, /* the last kicker's CPU plus one; a hint */
-	WORD_DEBT = 3,   /* the owner's: spins that failed */
-	WORD_SKIPPED = 4 /* the owner's: waits since the last spin */
+	WORD_KICKER = 1, /* the last kicker's CPU plus one; a hint */
+	WORD_DEBT = 2,   /* the owner's: spins that failed */
+	WORD_SKIPPED = 3 /* the owner's: waits since the last spin */
 };
 
 static uint32_t *
@@ -160,9 +159,10 @@ host_cpu_kick(void *ctx, struct quern_seat *seat)
 	    (uint64_t)sched_getcpu() + 1, __ATOMIC_RELAXED);
 	old = word_load(word);
 	do {
-		if (old == SEAT_GUEST) {
-			host_vm_kick(m, seat);
-			return;
+		if ((old & SEAT_MASK) == SEAT_GUEST) {
+			if (host_vm_kick(m, word))
+				return;
+			old = word_load(word);
 		}
 		/* Also when it says so already: the exchange orders what the
 		   kicker did before what the kicked one will see. */

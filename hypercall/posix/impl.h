@@ -35,8 +35,11 @@ enum seat_state {
 	SEAT_KICKED = 1, /* a kick waits to be noticed */
 	SEAT_FUTEX = 2,  /* its owner sleeps on the word */
 	SEAT_POLL = 3,   /* its owner sleeps in the machine's epoll */
-	SEAT_GUEST = 4   /* its owner runs a guest, s_word[1] says which */
+	SEAT_GUEST = 4 /* its owner runs a guest; which, is SEAT_INDEX times */
 };
+
+#define SEAT_MASK  UINT64_C(0xff)
+#define SEAT_INDEX UINT64_C(0x100)
 
 /* Where the events of a CPU come from, c_backend. */
 enum backend { BACKEND_NONE = 0, BACKEND_RING, BACKEND_POLLER };
@@ -115,6 +118,9 @@ cpu_relax(void)
 
 /* Nanoseconds on QUERN_CLOCK_MONOTONIC. */
 uint64_t host_now(void);
+
+/* Move `fd`, which is taken, to a number above `low`.  -EMFILE. */
+int host_fd_above(int fd, int low);
 
 /* write() that gives -EPIPE instead of a SIGPIPE, which the caller's is. */
 int64_t host_write_nosigpipe(int fd, const void *buf, size_t len);
@@ -249,7 +255,13 @@ int host_vm_run(void *, unsigned, uint32_t, struct quern_seat *,
     struct quern_vmframe *, uint64_t);
 void host_vm_end(struct machine *);
 
-/* Interrupt the guest that `seat`, in SEAT_GUEST, runs.  Signal-safe. */
-void host_vm_kick(struct machine *, struct quern_seat *);
+/*
+ * If the word of a seat says that its owner runs a guest, kick that.  False:
+ * it no longer does.  Signal-safe.
+ */
+bool host_vm_kick(struct machine *, uint64_t *word);
+
+/* Bytes that vm_run needs for f_xsave; 0: there can be no guests here. */
+size_t host_vm_xsavelen(void);
 
 #endif /* QUERN_POSIX_IMPL_H */

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "impl.h"
+#include "vmstub.h"
 
 #define PAGE ((size_t)QUERN_PAGE_SIZE)
 
@@ -68,7 +69,12 @@ host_ram_create(void *ctx, size_t len, void **basep)
 	fd = memfd_create("quern-ram", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (fd < 0)
 		goto out;
-	/* Sealed, because guest processes hold the descriptor too. */
+	/* Guest processes hold it too: sealed, and not one of their numbers. */
+	fd = host_fd_above(fd, STUB_FD_RAM);
+	if (fd < 0) {
+		error = fd;
+		goto out;
+	}
 	if (ftruncate(fd, (off_t)len) != 0 ||
 	    fcntl(fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) !=
 		0)

@@ -65,6 +65,10 @@ host_param(void *ctx, const char *name, void *buf, size_t len)
 		snprintf(tmp, sizeof tmp, "%d", fd);
 		return answer(tmp, buf, len);
 	}
+	if (strcmp(name, "vm.xsave") == 0 && host_vm_xsavelen() != 0) {
+		snprintf(tmp, sizeof tmp, "%u", (unsigned)host_vm_xsavelen());
+		return answer(tmp, buf, len);
+	}
 	for (i = 0; i < m->m_config->pc_nparam; i++)
 		if (strcmp(name, p[i].pp_name) == 0)
 			return answer(p[i].pp_value, buf, len);

@@ -18,6 +18,7 @@
  * comes late finds its slot and there, by a generation count, that nobody
  * wants it any more.
  */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -100,6 +101,20 @@ host_write_nosigpipe(int fd, const void *buf, size_t len)
 		pthread_sigmask(SIG_SETMASK, &old, NULL);
 	}
 	return n;
+}
+
+int
+host_fd_above(int fd, int low)
+{
+	int new;
+
+	if (fd > low)
+		return fd;
+	new = fcntl(fd, F_DUPFD_CLOEXEC, low + 1);
+	if (new < 0)
+		new = host_error();
+	close(fd);
+	return new;
 }
 
 static int

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the files of the vmspace calls share: vmspace.c (create, destroy,
- * update), vmrun.c (run, kick), vmturn.c (whose turn it is), vmwarden.c (birth,
+ * What the files of the vmspace calls share: vmspace.c (update),
+ * vmcreate.c (create, destroy), vmrun.c (run, kick), vmturn.c (whose turn it is), vmwarden.c (birth,
  * death, deadlines), vmfilter.c (what a stub may do), vmstub.S (the stub).
  *
  * Letters at members:	[I] constant while the vmspace exists; [a] atomic;
@@ -28,12 +28,13 @@ struct comm {
 	_Atomic uint32_t c_ssleep; /* the stub does */
 	uint32_t c_spins;          /* looks before it yields */
 	uint32_t c_yields;         /* yields before it sleeps */
-	_Atomic uint32_t c_left;   /* of these */
+	uint32_t c_left;           /* of these */
 	_Atomic uint32_t c_pend;   /* a kick came while the stub ran */
 	uint32_t c_resume;         /* after the operations, run the guest */
 	uint32_t c_nops, c_opi;    /* operations, and how many are done */
 	uint32_t c_operr;          /* one failed */
 	uint32_t c_sig;            /* what stopped the guest, or 0 */
+	_Atomic uint32_t c_hold;   /* don't spin or yield: sleep */
 	uint64_t c_uc, c_info;     /* its frame, addresses in the stub */
 	uint64_t c_sp, c_fp;
 	uint64_t c_fsbase, c_gsbase;
@@ -80,19 +81,20 @@ struct vmspace {
 	uint32_t v_secret[VM_NSECRET]; /* [I] */
 
 	pthread_mutex_t v_lock;
-	pthread_cond_t v_cond;    /* v_state became idle, v_updaters 0 */
-	enum vm_state v_state;    /* [v] */
-	unsigned v_updaters;      /* [v] wait for it to be idle */
-	_Atomic uint32_t v_stop;  /* [a] leave vm_run, an updater waits */
-	_Atomic uint32_t v_dead;  /* [a] its process ended or was killed */
+	pthread_cond_t v_cond;       /* v_state became idle, v_updaters 0 */
+	enum vm_state v_state;       /* [v] */
+	unsigned v_updaters;         /* [v] wait for it to be idle */
+	_Atomic uint32_t v_stop;     /* [a] leave vm_run, an updater waits */
+	_Atomic uint32_t v_dead;     /* [a] its process ended or was killed */
 	_Atomic uint64_t v_deadline; /* [a] of the present run */
 	_Atomic uint32_t v_overdue;  /* [a] the warden kicked it */
 
 	bool v_held;         /* [o] the stub has not run guest code since it was
 	                        last known to be in its own */
+	bool v_gated;        /* [o] it sleeps on c_gate */
 	uint64_t v_owner;    /* [o] f_host[0] of the frame whose extended state
-	                        is in the stub */
-	uint64_t v_fp;       /* [o] where, an address in the stub */
+	                        is in the slot ... */
+	uint64_t v_fp, v_sp; /* [o] ... and where; what the stack must spare */
 	int v_cpu;           /* [o] host CPU that the stub is kept on, or -1 */
 	unsigned v_handover; /* [o] enum quern_posix_handover of this turn */
 
@@ -111,18 +113,18 @@ struct birth {
 
 /* What a machine has for its guests. */
 struct vmhost {
-	struct machine *vh_m;  /* [I] */
-	int vh_stubfd;         /* [I] the stub's program */
+	struct machine *vh_m;   /* [I] */
+	int vh_stubfd;          /* [I] the stub's program */
 	int vh_epfd, vh_wakefd; /* [I] */
-	pthread_t vh_warden;   /* [I] */
-	size_t vh_xsavelen;    /* [I] bytes of extended state */
+	pthread_t vh_warden;    /* [I] */
+	size_t vh_xsavelen;     /* [I] bytes of extended state */
 
 	pthread_mutex_t vh_lock;
-	pthread_cond_t vh_cond;       /* a birth is done */
-	struct birth *vh_births;      /* [h] */
-	bool vh_quit;                 /* [h] */
+	pthread_cond_t vh_cond;            /* a birth is done */
+	struct birth *vh_births;           /* [h] */
+	bool vh_quit;                      /* [h] */
 	struct vmspace *vh_hash[VM_NHASH]; /* [h] by v_id */
-	uint32_t vh_nslot;            /* [h] slots that were ever used */
+	uint32_t vh_nslot;                 /* [h] slots that were ever used */
 	struct vmspace *_Atomic vh_slot[VM_NSLOT]; /* [a] kept until the end */
 
 	_Atomic uint64_t vh_next;    /* [a] when the warden looks next */
@@ -140,8 +142,25 @@ vm_comm(const struct vmspace *v)
 	return (struct comm *)(void *)v->v_slot;
 }
 
-/* The machine's vmhost, made if need be.  Errors of vm_create. */
-int host_vm_host(struct machine *, struct vmhost **);
+/* vmspace.c */
+
+/* Where `id` is in vh_hash, or where it would be.  vh_lock is held. */
+struct vmspace **host_vm_slot(struct vmhost *, uint32_t id);
+
+/* The vmspace `id` with its v_lock held, or NULL. */
+struct vmspace *host_vm_find(struct vmhost *, uint32_t id);
+
+/*
+ * Get vmspace `id` for `state`, waiting for those who change it; an updater
+ * interrupts a run.  -ENOENT, -EBUSY (running, and not an updater or it does not
+ * stop).
+ */
+int host_vm_enter(struct vmhost *, uint32_t id, enum vm_state state,
+    bool updater, struct vmspace **);
+void host_vm_leave(struct vmspace *);
+
+/* Take the maps that wait; how many. */
+unsigned host_vm_take_maps(struct vmspace *, struct quern_vm_op ops[STUB_NOPS]);
 
 /* vmwarden.c */
 int host_warden_start(struct vmhost *);

@@ -1,38 +1,263 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "impl.h"
-int
-host_vm_create(void *ctx, uint32_t id)
+/*
+ * vmspaces: a guest's address space is that of a process of the host, which runs
+ * the stub (vmstub.S) and, when told to, the guest.
+ *
+ * A vmspace shares two things with us: the RAM, of which it maps what it is told
+ * to, and its slot, 32 KiB through which turns, registers and operations pass.
+ * Its process has no other descriptor and no other system call (vmfilter.c).
+ *
+ * Operations on the address space are system calls that the stub makes for us.
+ * Maps wait for the next run and go along with it; all else is done at once,
+ * after what waits.  While an operation is in the slot so are the secrets, and
+ * then the stub is held (vmturn.c).
+ *
+ * v_state says who has the vmspace: idle, nobody; running, a thread in vm_run;
+ * updating, one that makes, changes or destroys it.  Only vm_run keeps it for
+ * long, and an update that can't wait interrupts it.
+ *
+ * For a vmspace with several guest threads at once, which the next step needs,
+ * this is not enough: one thread could read the secrets from the slot while
+ * another is held.  Then operations must be made by a process that shares the
+ * address space and nothing else with the guest's threads.
+ */
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "vm.h"
+
+/* --- who has a vmspace -------------------------------------------------- */
+
+struct vmspace **
+host_vm_slot(struct vmhost *vh, uint32_t id)
 {
-	(void)ctx, (void)id;
-	return -EOPNOTSUPP;
+	struct vmspace **vp = &vh->vh_hash[id % VM_NHASH];
+
+	while (*vp != NULL && (*vp)->v_id != id)
+		vp = &(*vp)->v_hash;
+	return vp;
 }
-int
-host_vm_destroy(void *ctx, uint32_t id)
+
+/*
+ * Wait until v is idle and nobody with a better right wants it.  v_lock is held.
+ * 0, -ENOENT (it went meanwhile), -EBUSY (running).
+ */
+static int
+await_idle(struct vmspace *v, uint32_t gen, bool updater)
 {
-	(void)ctx, (void)id;
-	return -ENOENT;
+	struct timespec ts;
+	uint64_t until = host_now() + 2 * NS_PER_SEC;
+
+	while (v->v_gen == gen &&
+	    (v->v_state != VM_IDLE || (!updater && v->v_updaters > 0))) {
+		if (!updater && v->v_state == VM_RUNNING)
+			return -EBUSY;
+		ts.tv_sec = (time_t)(until / NS_PER_SEC);
+		ts.tv_nsec = (long)(until % NS_PER_SEC);
+		if (pthread_cond_timedwait(&v->v_cond, &v->v_lock, &ts) ==
+		    ETIMEDOUT)
+			return v->v_gen == gen ? -EBUSY : -ENOENT;
+	}
+	return v->v_gen == gen ? 0 : -ENOENT;
 }
+
+struct vmspace *
+host_vm_find(struct vmhost *vh, uint32_t id)
+{
+	struct vmspace *v;
+
+	pthread_mutex_lock(&vh->vh_lock);
+	v = *host_vm_slot(vh, id);
+	if (v != NULL)
+		pthread_mutex_lock(&v->v_lock);
+	pthread_mutex_unlock(&vh->vh_lock);
+	return v;
+}
+
+int
+host_vm_enter(struct vmhost *vh, uint32_t id, enum vm_state state, bool updater,
+    struct vmspace **vp)
+{
+	struct vmspace *v = host_vm_find(vh, id);
+	uint32_t gen;
+	int error;
+
+	if (v == NULL)
+		return -ENOENT;
+	gen = v->v_gen;
+	if (updater && v->v_updaters++ == 0)
+		atomic_store(&v->v_stop, 1);
+	if (updater && v->v_state == VM_RUNNING)
+		host_turn_kick(v);
+	error = await_idle(v, gen, updater);
+	if (updater && --v->v_updaters == 0)
+		atomic_store(&v->v_stop, 0);
+	if (error == 0)
+		v->v_state = state;
+	pthread_cond_broadcast(&v->v_cond);
+	pthread_mutex_unlock(&v->v_lock);
+	*vp = v;
+	return error;
+}
+
+unsigned
+host_vm_take_maps(struct vmspace *v, struct quern_vm_op ops[STUB_NOPS])
+{
+	unsigned n;
+
+	pthread_mutex_lock(&v->v_lock);
+	n = v->v_npend;
+	memcpy(ops, v->v_pend, n * sizeof(*ops));
+	v->v_npend = 0;
+	pthread_mutex_unlock(&v->v_lock);
+	return n;
+}
+
+void
+host_vm_leave(struct vmspace *v)
+{
+	pthread_mutex_lock(&v->v_lock);
+	v->v_state = VM_IDLE;
+	pthread_cond_broadcast(&v->v_cond);
+	pthread_mutex_unlock(&v->v_lock);
+}
+
+/* --- changing one ------------------------------------------------------- */
+
+static bool
+op_valid(const struct machine *m, const struct quern_vm_op *op)
+{
+	const uint64_t mask = QUERN_PAGE_SIZE - 1;
+
+	if (op->v_len == 0 || ((op->v_addr | op->v_len) & mask) != 0 ||
+	    op->v_addr < VM_LOW || op->v_addr > VM_TOP ||
+	    op->v_len > VM_TOP - op->v_addr)
+		return false;
+	if ((op->v_prot &
+		~(QUERN_VM_READ | QUERN_VM_WRITE | QUERN_VM_EXEC |
+		    QUERN_VM_POPULATE)) != 0)
+		return false;
+	if (op->v_cmd != QUERN_VM_MAP)
+		return op->v_cmd == QUERN_VM_UNMAP ||
+		    op->v_cmd == QUERN_VM_PROTECT;
+	return (op->v_ram & mask) == 0 && op->v_ram <= m->m_ramlen &&
+	    op->v_len <= m->m_ramlen - op->v_ram;
+}
+
+/* If all are maps and there is room, leave them for the next run.  [v] */
+static bool
+leave_maps(struct vmspace *v, const struct quern_vm_op *ops, unsigned n)
+{
+	unsigned i;
+
+	for (i = 0; i < n; i++)
+		if (ops[i].v_cmd != QUERN_VM_MAP)
+			return false;
+	if (n > STUB_NOPS - v->v_npend)
+		return false;
+	memcpy(&v->v_pend[v->v_npend], ops, n * sizeof(*ops));
+	v->v_npend += n;
+	return true;
+}
+
+/* Have the stub make up to STUB_NOPS changes.  0, -ENOMEM, -EIO. */
+static int
+session(struct vmhost *vh, struct vmspace *v, const struct quern_vm_op *ops,
+    unsigned n)
+{
+	struct comm *c = vm_comm(v);
+	struct stub_op *so = (struct stub_op *)(void *)(v->v_slot + SLOT_OPS);
+	unsigned i;
+	int error;
+
+	error = host_turn_hold(vh, v);
+	if (error != 0)
+		return error;
+	for (i = 0; i < n; i++)
+		host_filter_op(v, &ops[i], &so[i]);
+	c->c_nops = n;
+	c->c_opi = c->c_operr = c->c_resume = 0;
+	error = host_turn_pass(vh, v, NULL);
+	/* It is held: these are what the stub has written. */
+	if (error == 0 && c->c_operr != 0)
+		error = -ENOMEM;
+	else if (error == 0 && (c->c_opi != n || c->c_sig != 0))
+		error = -EIO;
+	memset(v->v_slot + SLOT_OPS, 0, n * OP_SIZE);
+	return error;
+}
+
+static int
+sessions(struct vmhost *vh, struct vmspace *v, const struct quern_vm_op *ops,
+    unsigned n)
+{
+	unsigned some;
+	int error = 0;
+
+	while (n > 0 && error == 0) {
+		some = n < STUB_NOPS ? n : STUB_NOPS;
+		error = session(vh, v, ops, some);
+		ops += some;
+		n -= some;
+	}
+	return error;
+}
+
+/*
+ * Nothing is mapped in a process that is gone, so for one that died all
+ * removals are done as soon as the host's kernel has taken it apart.
+ */
+static int
+await_death(struct vmspace *v)
+{
+	siginfo_t si;
+
+	host_turn_kill(v);
+	while (waitid(P_PIDFD, (id_t)v->v_pidfd, &si,
+		   WEXITED | WNOWAIT | __WALL) != 0 &&
+	    errno == EINTR)
+		;
+	return 0;
+}
+
 int
 host_vm_update(void *ctx, unsigned cpu, uint32_t id,
-    const struct quern_vm_op *o, unsigned n)
+    const struct quern_vm_op *ops, unsigned n)
 {
-	(void)ctx, (void)id, (void)cpu, (void)o, (void)n;
-	return -ENOENT;
-}
-int
-host_vm_run(void *ctx, unsigned cpu, uint32_t id, struct quern_seat *s,
-    struct quern_vmframe *f, uint64_t d)
-{
-	(void)ctx, (void)id, (void)cpu, (void)s, (void)f, (void)d;
-	return -ENOENT;
-}
-void
-host_vm_end(struct machine *m)
-{
-	(void)m;
-}
-void
-host_vm_kick(struct machine *m, struct quern_seat *seat)
-{
-	(void)m, (void)seat;
+	struct machine *m = ctx;
+	struct vmhost *vh = atomic_load(&m->m_vm);
+	struct quern_vm_op pend[STUB_NOPS];
+	struct vmspace *v;
+	unsigned i, npend;
+	bool left;
+	int error;
+
+	if (vh == NULL)
+		return -ENOENT;
+	if (cpu >= m->m_ncpu)
+		return -EINVAL;
+	for (i = 0; i < n; i++)
+		if (!op_valid(m, &ops[i]))
+			return -EINVAL;
+	v = host_vm_find(vh, id);
+	if (v == NULL)
+		return -ENOENT;
+	left = leave_maps(v, ops, n);
+	pthread_mutex_unlock(&v->v_lock);
+	if (left)
+		return 0;
+	error = host_vm_enter(vh, id, VM_UPDATING, true, &v);
+	if (error != 0)
+		return error;
+	npend = host_vm_take_maps(v, pend);
+	error = sessions(vh, v, pend, npend);
+	if (error == 0)
+		error = sessions(vh, v, ops, n);
+	if (error == -EIO)
+		error = await_death(v);
+	host_vm_leave(v);
+	return error;
 }

@@ -178,15 +178,16 @@ wait:
 	mov	C_SPINS(%rbx), %ecx
 1:	cmpl	$0, C_TURN(%rbx)
 	jne	dispatch
-	sub	$1, %ecx
-	jl	2f
+	cmpl	$0, C_HOLD(%rbx)	/* the host wants it to sleep */
+	jne	2f
 	pause
-	jmp	1b
-2:	mov	$__NR_sched_yield, %eax
+	sub	$1, %ecx
+	jge	1b
+	mov	$__NR_sched_yield, %eax
 	subl	$1, C_LEFT(%rbx)
 	jge	3f
 	/* Say that we sleep, and only then look for the last time. */
-	mov	$1, %eax
+2:	mov	$1, %eax
 	xchg	%eax, C_SSLEEP(%rbx)
 	cmpl	$0, C_TURN(%rbx)
 	jne	dispatch

@@ -39,6 +39,7 @@
 #define C_OPI    40
 #define C_OPERR  44
 #define C_SIG    48
+#define C_HOLD   52
 #define C_UC     56
 #define C_INFO   64
 #define C_SP     72

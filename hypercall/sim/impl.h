@@ -79,7 +79,10 @@ struct machine {
 	size_t m_ramlen;
 	struct task *m_runner[QUERN_MAXCPU];
 	struct chan_end *m_chan[16];
+	struct quern_sim_disk *m_disk[64];
 };
+
+struct quern_sim_disk;
 
 /* The ends of a loop: channel have one of these each. */
 struct chan_end {
@@ -98,6 +101,7 @@ struct quern_sim {
 	uint64_t w_sched[4]; /* xoshiro256**: decisions */
 	uint64_t w_bytes[4]; /* random(), latencies, workloads */
 	uint64_t w_now, w_steps, w_hash;
+	uint64_t w_due; /* no task's deadline is earlier */
 	uint64_t w_failable, w_failed, w_fail_match, w_kicks;
 	uint64_t w_pct_low;    /* next priority of a demoted task */
 	uint64_t w_change[16]; /* PCT: steps of change, sorted */
@@ -116,6 +120,7 @@ struct quern_sim {
 	struct pending *w_pending; /* by due time, then age */
 	uint64_t w_pendseq;
 	struct chan_end *w_chans;
+	struct quern_sim_disk *w_disks;
 };
 
 /* ---- sim.c ----------------------------------------------------------- */
@@ -214,5 +219,6 @@ int sim_vm_run(void *ctx, unsigned cpu, uint32_t id, struct quern_seat *seat,
 void machine_free(struct machine *m);
 void mem_free_all(struct machine *m);
 void chan_free_all(struct machine *m);
+void disk_close_all(struct machine *m);
 
 #endif /* QUERN_SIM_IMPL_H */

@@ -148,6 +148,7 @@ quern_sim_create(const struct quern_sim_config *cfg, struct quern_sim **wp)
 	rng_seed(w->w_sched, cfg->seed);
 	rng_seed(w->w_bytes, ~cfg->seed);
 	w->w_now = UINT64_C(1000000000);
+	w->w_due = QUERN_NEVER;
 	w->w_pct_low = UINT64_C(1) << 32;
 	hash_mix(w, cfg->seed);
 	if (cfg->policy == QUERN_SIM_PCT)
@@ -164,6 +165,8 @@ quern_sim_destroy(struct quern_sim *w)
 
 	while (w->w_machines != NULL)
 		machine_free(w->w_machines);
+	while (w->w_disks != NULL)
+		quern_sim_disk_destroy(w->w_disks);
 	for (i = 0; i < w->w_ntask; i++) {
 		task_free_stack(w->w_task[i]);
 		free(w->w_task[i]);
@@ -308,6 +311,7 @@ machine_free(struct machine *m)
 		}
 	}
 	chan_free_all(m);
+	disk_close_all(m);
 	mem_free_all(m);
 	if (m->m_next != NULL)
 		m->m_next->m_prevp = m->m_prevp;

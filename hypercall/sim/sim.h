@@ -82,6 +82,86 @@ int quern_sim_task(struct quern_sim *w, const char *name, void (*fn)(void *),
     void *arg) __attribute__((warn_unused_result));
 
 /*
+ * Disks.  A kernel of the world opens one as "sim:NAME".
+ *
+ * A disk is a medium and, in front of it, what has been written and not flushed.
+ * The config declares what the medium guarantees; crashing draws one of the
+ * states that those guarantees allow.
+ */
+struct quern_sim_disk;
+
+struct quern_sim_disk_config {
+	uint64_t size;   /* bytes, a multiple of `sector` */
+	uint32_t sector; /* 512 .. 4096; 0: 512 */
+	uint32_t atomic; /* bytes of a write that are never torn; 0: a sector */
+	int cache;       /* writes are volatile until a flush, or FUA */
+	int reorder;     /* the cache is written back in any order */
+	int discard;     /* it understands discard; reads zero afterwards */
+	int rdonly;
+	uint64_t latency_ns; /* an operation takes up to this; 0: no time */
+
+	/* Faults: one in so many operations of the kind; 0: none. */
+	uint32_t eio_read, eio_write;
+	uint32_t lost_write;  /* acknowledged, never done */
+	uint32_t misdirected; /* done somewhere else */
+	uint32_t bit_rot;     /* a read finds a bit flipped, for good */
+
+	/* What it holds at first, `imagelen` bytes; NULL: zeroes.  Copied. */
+	const void *image;
+	size_t imagelen;
+};
+
+/* What has happened to a disk. */
+struct quern_sim_disk_stats {
+	uint64_t ds_reads, ds_writes, ds_flushes, ds_discards;
+	uint64_t ds_faults;  /* injected */
+	uint64_t ds_pending; /* writes that a crash may lose, now */
+};
+
+/*
+ * Make a disk under a name of its own (copied, under 32 bytes).  It belongs to
+ * the world.  -ENOMEM, -EINVAL, -EEXIST.
+ */
+int quern_sim_disk(struct quern_sim *w, const char *name,
+    const struct quern_sim_disk_config *cfg, struct quern_sim_disk **dp)
+    __attribute__((warn_unused_result));
+
+/* Remove it; no kernel may have it open. */
+void quern_sim_disk_destroy(struct quern_sim_disk *d);
+
+/*
+ * Have the power fail at the n-th write from now (1: the next): it and all that
+ * follows is answered -EIO, and is on the medium or not as the guarantees say.
+ * 0: no cut.
+ */
+void quern_sim_disk_cut(struct quern_sim_disk *d, uint64_t n);
+
+/* Has that happened? */
+int quern_sim_disk_is_cut(const struct quern_sim_disk *d);
+
+/*
+ * Make disk `name` from a state of `d` that may survive a crash now, drawn by
+ * `seed`: seed 0 loses all that may be lost, 1 nothing.  Shares pages with `d`,
+ * which goes on as it was.  -ENOMEM, -EEXIST.
+ */
+int quern_sim_disk_crash(struct quern_sim_disk *d, uint64_t seed,
+    const char *name, struct quern_sim_disk **dp)
+    __attribute__((warn_unused_result));
+
+/*
+ * quern_sim_disk_read and quern_sim_disk_write get at its contents, cache
+ * included, behind the kernels' backs.  -EINVAL (range), -ENOMEM.
+ */
+int quern_sim_disk_read(struct quern_sim_disk *d, uint64_t off, void *buf,
+    size_t len);
+int quern_sim_disk_write(struct quern_sim_disk *d, uint64_t off,
+    const void *buf, size_t len);
+
+/* Counters. */
+void quern_sim_disk_stats(const struct quern_sim_disk *d,
+    struct quern_sim_disk_stats *st);
+
+/*
  * Run until every task has ended, or only runner threads of kernels are left
  * and wait.  -EDEADLK: nobody can run and nothing will happen (the log says who
  * waits); -ETIME: max_steps; the world can only be destroyed then.

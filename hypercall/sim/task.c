@@ -28,7 +28,7 @@
 /* And in all, with nothing to wait for, before it counts as a deadlock. */
 #define LONE_SPINS_MAX 10000u
 /* PCT: nobody runs for longer than this while others could. */
-#define PCT_FAIR 20000u
+#define PCT_FAIR 1000u
 
 uintptr_t sim_switch(void **save, void *to, uintptr_t arg, void *fiber);
 void sim_task_start(void);
@@ -195,12 +195,19 @@ task_free_stack(struct task *t)
 static void
 expire(struct quern_sim *w)
 {
+	struct task *t;
 	unsigned i;
 
-	for (i = 0; i < w->w_ntask; i++)
-		if (w->w_task[i]->t_state == TASK_WAITING &&
-		    w->w_task[i]->t_deadline <= w->w_now)
-			task_ready(w->w_task[i]);
+	w->w_due = QUERN_NEVER;
+	for (i = 0; i < w->w_ntask; i++) {
+		t = w->w_task[i];
+		if (t->t_state != TASK_WAITING)
+			continue;
+		if (t->t_deadline <= w->w_now)
+			task_ready(t);
+		else if (t->t_deadline < w->w_due)
+			w->w_due = t->t_deadline;
+	}
 	pending_wake(w);
 }
 
@@ -322,7 +329,9 @@ task_decide(struct quern_sim *w, enum quern_yield why)
 		return;
 	}
 	w->w_now += STEP_NS;
-	if (w->w_pending != NULL && w->w_pending->p_due <= w->w_now)
+	if (w->w_due <= w->w_now)
+		expire(w);
+	else if (w->w_pending != NULL && w->w_pending->p_due <= w->w_now)
 		pending_wake(w);
 	while (w->w_nready == 0) {
 		if (w->w_nlive == 0) {
@@ -357,6 +366,8 @@ task_wait(struct quern_sim *w, uint64_t deadline)
 	struct task *t = w->w_current;
 
 	t->t_deadline = deadline;
+	if (deadline < w->w_due)
+		w->w_due = deadline;
 	t->t_state = TASK_WAITING;
 	ready_del(w, t->t_id);
 	task_decide(w, QUERN_YIELD_SWITCH);

@@ -17,6 +17,7 @@ struct kthread {
 	void *arg;
 	pthread_t tid;
 	bool done;
+	char name[12];
 };
 
 struct kthread_list {
@@ -141,8 +142,9 @@ kspawn(struct kenv *e, void (*fn)(void *), void *arg)
 		return;
 	t = &e->threads->t[e->threads->n++];
 	*t = (struct kthread){ .e = e, .fn = fn, .arg = arg };
+	snprintf(t->name, sizeof(t->name), "thread%u", e->threads->n - 1);
 	if (e->sim != NULL)
-		error = quern_sim_task(e->sim, "thread", thread_body, t);
+		error = quern_sim_task(e->sim, t->name, thread_body, t);
 	else
 		error = pthread_create(&t->tid, NULL, thread_main, t);
 	if (!KCHECK_EQ(e, error, 0))
@@ -250,6 +252,47 @@ sim_drop(void *arg, int level, const char *line)
 	(void)arg, (void)level, (void)line;
 }
 
+/*
+ * With KTRACE=n in the environment, a world that fails has its last n
+ * decisions printed.
+ */
+struct trace {
+	unsigned n;
+	uint64_t total;
+	struct {
+		uint64_t step, now;
+		const char *task;
+		enum quern_yield why;
+	} *d;
+};
+
+static void
+trace_note(void *arg, uint64_t step, uint64_t now, const char *task,
+    enum quern_yield why)
+{
+	struct trace *tr = arg;
+	uint64_t i = tr->total++ % tr->n;
+
+	tr->d[i].step = step;
+	tr->d[i].now = now;
+	tr->d[i].task = task;
+	tr->d[i].why = why;
+}
+
+static void
+trace_print(const struct trace *tr)
+{
+	static const char *const names[] = { "spin", "enter", "lock", "unlock",
+		"wake", "switch", "atomic" };
+	uint64_t i, first = tr->total > tr->n ? tr->total - tr->n : 0;
+
+	for (i = first; i < tr->total; i++)
+		fprintf(stderr, "%8llu %12llu %-7s -> %s\n",
+		    (unsigned long long)tr->d[i % tr->n].step,
+		    (unsigned long long)tr->d[i % tr->n].now,
+		    names[tr->d[i % tr->n].why], tr->d[i % tr->n].task);
+}
+
 const char *
 ktest_world(kbody body, unsigned ncpu, unsigned runners,
     const struct quern_sim_config *cfg, void *arg, uint64_t *hash)
@@ -264,6 +307,8 @@ ktest_world(kbody body, unsigned ncpu, unsigned runners,
 		.quiet = true,
 	};
 	struct run r = { body, &e, false };
+	const char *ktrace = getenv("KTRACE");
+	struct trace tr = { 0 };
 	uint64_t steps;
 	int error;
 
@@ -271,6 +316,11 @@ ktest_world(kbody body, unsigned ncpu, unsigned runners,
 		sc.max_steps = 5000000;
 	if (sc.log == NULL)
 		sc.log = sim_drop;
+	if (ktrace != NULL && (tr.n = (unsigned)atoi(ktrace)) != 0 &&
+	    (tr.d = calloc(tr.n, sizeof(*tr.d))) != NULL) {
+		sc.trace = trace_note;
+		sc.arg = &tr;
+	}
 	e.simcfg = sc;
 	if (quern_sim_create(&sc, &e.sim) != 0)
 		return "quern_sim_create failed";
@@ -281,8 +331,11 @@ ktest_world(kbody body, unsigned ncpu, unsigned runners,
 	steps = quern_sim_steps(e.sim);
 	if (hash != NULL)
 		*hash = quern_sim_hash(e.sim);
+	if (tr.d != NULL && (error != 0 || !r.returned || e.failed))
+		trace_print(&tr);
+	free(tr.d);
 	quern_sim_destroy(e.sim);
-	if (error == 0 && r.returned && e.failure[0] == '\0')
+	if (error == 0 && r.returned && !e.failed)
 		return NULL;
 	snprintf(message, sizeof(message),
 	    "SEED=%llu (%s, %u vCPUs, %u runners): %s after %llu steps: %s",
@@ -357,7 +410,10 @@ ktest_must_find(kbody body, uint64_t first, unsigned n, void *arg)
 
 /* ---- cases -------------------------------------------------------------- */
 
-#if defined(QSAN_ADDRESS) || defined(QSAN_THREAD)
+/* A world is one host thread: there is little in it for TSan, at 50x. */
+#if defined(QSAN_THREAD)
+#define SEEDS_DIVISOR 50u
+#elif defined(QSAN_ADDRESS)
 #define SEEDS_DIVISOR 10u
 #else
 #define SEEDS_DIVISOR 1u

@@ -111,7 +111,7 @@ const char *ktest_find(kbody body, uint64_t first, unsigned n, void *arg,
 /* Run a case on posix: with 1 to 4 vCPUs and 0 to 2 runners. */
 const char *kcase_posix(const struct kcase *c);
 
-/* Run it in c->seeds worlds, a tenth of them under a sanitizer. */
+/* Run it in c->seeds worlds, fewer under a sanitizer. */
 const char *kcase_sim(const struct kcase *c);
 
 /* How many cases a table has. */

@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Block devices: the list of disks, requests, merging.
+ *
+ * The way of a request: qbio_submit checks it against the disk; the driver's
+ * do_submit gets it; qbio_end calls b_done.  A view (blockview.c) is a driver
+ * that passes requests on to another disk.
+ *
+ * Merging.  Requests that are submitted together are sorted by command and
+ * offset; a run of neighbours with the same flags becomes one request to the
+ * driver, the first of the run, on whose b_merged list the others ride: a
+ * driver looks at the chain through qbio_pieces only.
+ *
+ * B1  A request is the layer's from qbio_submit until b_done is called, exactly
+ *     once; its b_link is on a driver's list at most.
+ * B2  A disk with requests in flight has a reference: the submitter's.
+ */
+#include "impl.h"
+
+#include "blockimpl.h"
+
+static const struct qtag block_tag = { "block" };
+
+/* ---- disks ----------------------------------------------------------------- */
+
+static struct qdisk *
+find_locked(struct quern *k, const char *name)
+{
+	struct qlist *l;
+	struct qdisk *d;
+
+	QLIST_FOREACH(l, &k->k_disks) {
+		d = QLIST_ELEM(l, struct qdisk, qd_link);
+		if (qstrcmp(d->qd_name, name) == 0)
+			return d;
+	}
+	return NULL;
+}
+
+int
+qdisk_attach(struct quern *k, struct qdisk *d, const char *name)
+{
+	int error = 0;
+
+	if (d->qd_sector < 512 || d->qd_sector > 4096 ||
+	    (d->qd_sector & (d->qd_sector - 1)) != 0 ||
+	    d->qd_size % d->qd_sector != 0 ||
+	    qstrlen(name) >= sizeof(d->qd_name))
+		return -Q_EINVAL;
+	d->qd_k = k;
+	d->qd_refs = 1;
+	qsnprintf(d->qd_name, sizeof(d->qd_name), "%s", name);
+	qmutex_lock(&k->k_disk_lock);
+	if (find_locked(k, name) != NULL)
+		error = -Q_EEXIST;
+	else
+		qlist_append(&k->k_disks, &d->qd_link);
+	qmutex_unlock(&k->k_disk_lock);
+	return error;
+}
+
+struct qdisk *
+qdisk_find(struct quern *k, const char *name)
+{
+	struct qdisk *d;
+
+	qmutex_lock(&k->k_disk_lock);
+	d = find_locked(k, name);
+	if (d != NULL)
+		qdisk_get(d);
+	qmutex_unlock(&k->k_disk_lock);
+	return d;
+}
+
+void
+qdisk_get(struct qdisk *d)
+{
+	uint32_t old = __atomic_fetch_add(&d->qd_refs, 1, __ATOMIC_RELAXED);
+
+	qassert(old != 0);
+}
+
+void
+qdisk_put(struct qdisk *d)
+{
+	struct quern *k = d->qd_k;
+	uint32_t old;
+
+	/* The lock keeps qdisk_find from reviving what has no reference. */
+	qmutex_lock(&k->k_disk_lock);
+	old = __atomic_fetch_sub(&d->qd_refs, 1, __ATOMIC_ACQ_REL);
+	qassert(old != 0);
+	if (old == 1)
+		qlist_del(&d->qd_link);
+	qmutex_unlock(&k->k_disk_lock);
+	if (old == 1)
+		d->qd_ops->do_release(d);
+}
+
+/* ---- requests ---------------------------------------------------------------- */
+
+static int
+check(const struct qdisk *d, const struct qbio *b)
+{
+	uint64_t mask = d->qd_sector - 1, len = 0;
+	uint32_t i;
+
+	if (b->b_cmd == QUERN_BLK_FLUSH)
+		return 0;
+	if (((b->b_off | b->b_len) & mask) != 0 || b->b_len == 0 ||
+	    b->b_off > d->qd_size || b->b_len > d->qd_size - b->b_off)
+		return -Q_EINVAL;
+	if (b->b_cmd != QUERN_BLK_READ && (d->qd_flags & QDISK_RDONLY) != 0)
+		return -Q_EROFS;
+	switch (b->b_cmd) {
+	case QUERN_BLK_READ:
+	case QUERN_BLK_WRITE:
+		if (b->b_len > QBIO_MAXLEN || b->b_niov > QBIO_MAXIOV)
+			return -Q_EINVAL;
+		for (i = 0; i < b->b_niov; i++)
+			len += b->b_iov[i].iov_len;
+		return len == b->b_len ? 0 : -Q_EINVAL;
+	case QUERN_BLK_DISCARD:
+		return d->qd_discard != 0 ? 0 : -Q_EOPNOTSUPP;
+	case QUERN_BLK_ZERO:
+		return 0;
+	default:
+		return -Q_EINVAL;
+	}
+}
+
+static const char *
+cmd_name(unsigned cmd)
+{
+	static const char *const names[] = { "read", "write", "flush",
+		"discard", "write-zeroes" };
+
+	return cmd < QARRAYLEN(names) ? names[cmd] : "request";
+}
+
+/* Errors of the medium are worth a line; those of the caller are not. */
+static void
+report(struct qbio *b, int error)
+{
+	struct qdisk *d = b->b_disk;
+
+	if (error == -Q_EINVAL || error == -Q_EROFS || error == -Q_EOPNOTSUPP)
+		return;
+	if (__atomic_fetch_add(&d->qd_errors, 1, __ATOMIC_RELAXED) < 10)
+		qlog(d->qd_k, QUERN_LOG_ERR,
+		    "disk %s: %s at sector %lu, %lu sectors: error %d",
+		    d->qd_name, cmd_name(b->b_cmd), b->b_off / d->qd_sector,
+		    b->b_len / d->qd_sector, -error);
+}
+
+void
+qbio_end(struct qbio *b, int error)
+{
+	struct qbio *next;
+
+	if (qunlikely(error != 0))
+		report(b, error);
+	for (; b != NULL; b = next) {
+		next = b->b_merged;
+		b->b_merged = NULL;
+		b->b_error = error;
+		b->b_done(b);
+	}
+}
+
+/* May `b` ride behind `a`, whose run is `len` bytes in `niov` pieces so far? */
+static bool
+mergeable(const struct qbio *a, uint64_t len, uint32_t niov,
+    const struct qbio *b)
+{
+	return (b->b_cmd == QUERN_BLK_READ || b->b_cmd == QUERN_BLK_WRITE) &&
+	    a->b_cmd == b->b_cmd && a->b_flags == b->b_flags &&
+	    a->b_off + len == b->b_off && len + b->b_len <= QBIO_MAXLEN &&
+	    niov + b->b_niov <= QBIO_MAXIOV;
+}
+
+static bool
+goes_after(const struct qbio *a, const struct qbio *b)
+{
+	if (a->b_cmd != b->b_cmd)
+		return a->b_cmd > b->b_cmd;
+	return a->b_off > b->b_off;
+}
+
+/* Insertion sort: submitters hand over few, mostly in order. */
+static void
+sort(struct qbio **bios, unsigned n)
+{
+	struct qbio *b;
+	unsigned i, j;
+
+	for (i = 1; i < n; i++) {
+		b = bios[i];
+		for (j = i; j > 0 && goes_after(bios[j - 1], b); j--)
+			bios[j] = bios[j - 1];
+		bios[j] = b;
+	}
+}
+
+/* Make runs of neighbours one request each; returns how many are left. */
+static unsigned
+merge(struct qbio **bios, unsigned n)
+{
+	struct qbio *head, *tail;
+	uint64_t len;
+	uint32_t niov;
+	unsigned i, m = 0;
+
+	sort(bios, n);
+	for (i = 0; i < n;) {
+		head = tail = bios[i++];
+		len = head->b_len;
+		niov = head->b_niov;
+		while (i < n && mergeable(head, len, niov, bios[i])) {
+			tail->b_merged = bios[i];
+			tail = bios[i++];
+			len += tail->b_len;
+			niov += tail->b_niov;
+		}
+		bios[m++] = head;
+	}
+	return m;
+}
+
+void
+qbio_submit_many(struct qdisk *d, struct qbio **bios, unsigned n)
+{
+	unsigned i, m = 0;
+	int error;
+
+	for (i = 0; i < n; i++) {
+		bios[i]->b_disk = d;
+		bios[i]->b_merged = NULL;
+		error = check(d, bios[i]);
+		if (error != 0)
+			qbio_end(bios[i], error);
+		else
+			bios[m++] = bios[i];
+	}
+	if (m > 1 && (d->qd_flags & QDISK_NOMERGE) == 0)
+		m = merge(bios, m);
+	if (m > 0)
+		d->qd_ops->do_submit(d, bios, m);
+}
+
+void
+qbio_submit(struct qdisk *d, struct qbio *b)
+{
+	qbio_submit_many(d, &b, 1);
+}
+
+/* ---- waiting ------------------------------------------------------------------- */
+
+/* Requests that one sleeper waits for. */
+struct waiter {
+	struct qwaitq wt_wq;
+	unsigned wt_left;
+	int wt_error;
+};
+
+static void
+waiter_done(struct qbio *b)
+{
+	struct waiter *wt = b->b_arg;
+
+	qspin_lock(&wt->wt_wq.w_lock);
+	if (wt->wt_error == 0)
+		wt->wt_error = b->b_error;
+	if (--wt->wt_left == 0)
+		(void)qwaitq_wake_locked(&wt->wt_wq);
+	/* The waiter's stack frame, which this lock is in, may go now. */
+	qspin_unlock(&wt->wt_wq.w_lock);
+}
+
+static int
+waiter_wait(struct waiter *wt)
+{
+	for (;;) {
+		qspin_lock(&wt->wt_wq.w_lock);
+		if (wt->wt_left == 0)
+			break;
+		(void)qwaitq_sleep(&wt->wt_wq, &wt->wt_wq.w_lock, 0,
+		    QUERN_NEVER);
+	}
+	qspin_unlock(&wt->wt_wq.w_lock);
+	return wt->wt_error;
+}
+
+int
+qbio_wait(struct qdisk *d, struct qbio *b)
+{
+	struct waiter wt = { .wt_left = 1 };
+
+	qwaitq_init(&wt.wt_wq);
+	b->b_done = waiter_done;
+	b->b_arg = &wt;
+	qbio_submit(d, b);
+	return waiter_wait(&wt);
+}
+
+static int
+transfer(struct qdisk *d, unsigned cmd, uint64_t off, void *buf, size_t len)
+{
+	struct quern_iov iov;
+	struct qbio b;
+	size_t n;
+	int error = 0;
+
+	for (; len > 0 && error == 0; len -= n, off += n) {
+		n = len < QBIO_MAXLEN ? len : QBIO_MAXLEN;
+		iov.iov_base = buf;
+		iov.iov_len = n;
+		b = (struct qbio){
+			.b_cmd = (uint16_t)cmd,
+			.b_iov = &iov,
+			.b_niov = 1,
+			.b_off = off,
+			.b_len = n,
+		};
+		error = qbio_wait(d, &b);
+		buf = (char *)buf + n;
+	}
+	return error;
+}
+
+int
+qdisk_read(struct qdisk *d, uint64_t off, void *buf, size_t len)
+{
+	return transfer(d, QUERN_BLK_READ, off, buf, len);
+}
+
+int
+qdisk_write(struct qdisk *d, uint64_t off, const void *buf, size_t len)
+{
+	return transfer(d, QUERN_BLK_WRITE, off, (void *)(uintptr_t)buf, len);
+}
+
+int
+qdisk_flush(struct qdisk *d)
+{
+	struct qbio b = { .b_cmd = QUERN_BLK_FLUSH };
+
+	return qbio_wait(d, &b);
+}
+
+void *
+block_alloc(size_t size)
+{
+	return qzalloc(&block_tag, size);
+}

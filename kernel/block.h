@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Block devices.
+ *
+ * A disk is an object with a size in bytes, a sector size, and a queue that
+ * takes requests (struct qbio).  There are disks of the host's, in memory, made
+ * of the embedder's callbacks, and disks made from others: a partition, a
+ * read-only view, a copy-on-write view.  All are used alike.
+ *
+ * Order: none is promised between requests in flight.  A flush covers the
+ * writes that had completed when it was submitted; FUA, the write that carries
+ * it.
+ */
+#ifndef QUERN_BLOCK_H
+#define QUERN_BLOCK_H
+
+#include <quern/list.h>
+#include <quern/lock.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct qdisk;
+
+/* The longest request, and the most pieces of one. */
+#define QBIO_MAXLEN ((uint64_t)1 << 20)
+#define QBIO_MAXIOV 256u
+
+/*
+ * A request.  The caller fills the first part and owns all of it again when
+ * b_done is called; the buffers stay in place until then.
+ */
+struct qbio {
+	uint16_t b_cmd;   /* enum quern_blk_cmd */
+	uint16_t b_flags; /* QUERN_BLK_FUA */
+	uint32_t b_niov;
+	struct quern_iov *b_iov; /* read, write: sums to b_len */
+	uint64_t b_off;          /* bytes, multiples of the sector size */
+	uint64_t b_len;
+	/*
+	 * Called once, maybe before qbio_submit returns, on a kernel stack,
+	 * where it must not sleep.
+	 */
+	void (*b_done)(struct qbio *);
+	void *b_arg;      /* the caller's */
+	int b_error;      /* set when done: 0 or -errno */
+
+	/* the block layer's */
+	struct qdisk *b_disk;
+	struct qlist b_link;
+	struct qbio *b_merged; /* those that ride along */
+	struct quern_event b_ev;
+	void *b_lower;    /* of the driver, while it has the request */
+};
+
+/* A driver. */
+struct qdisk_ops {
+	/*
+	 * Take `n` valid requests; qbio_end each, now or later.  Not to sleep.
+	 */
+	void (*do_submit)(struct qdisk *d, struct qbio **bios, unsigned n);
+	/* The last reference has gone; nothing is in flight.  May sleep. */
+	void (*do_release)(struct qdisk *d);
+};
+
+/* qd_flags */
+#define QDISK_RDONLY 1u
+#define QDISK_NOMERGE 2u /* the driver gains nothing from long requests */
+
+struct qdisk {
+	const struct qdisk_ops *qd_ops; /* [I] */
+	struct quern *qd_k;             /* [I] */
+	void *qd_priv;                  /* the driver's */
+	uint64_t qd_size;               /* [a] bytes */
+	uint32_t qd_sector;             /* [I] 512 .. 4096 */
+	uint32_t qd_flags;              /* [I] QDISK_* */
+	uint32_t qd_discard;            /* [I] granularity in bytes, 0: none */
+	uint32_t qd_refs;               /* [a] */
+	uint64_t qd_errors;             /* [a] */
+	struct qlist qd_link;           /* [k_disk_lock] */
+	char qd_name[64];               /* [I] */
+};
+
+/*
+ * Register a disk of a driver's own, with one reference; `d` is the driver's
+ * memory, zeroed but for qd_ops, qd_priv, qd_size, qd_sector, qd_flags,
+ * qd_discard.  -EINVAL (sector size, size), -EEXIST (name).
+ */
+int qdisk_attach(struct quern *k, struct qdisk *d, const char *name)
+    QMUSTCHECK;
+
+/*
+ * Open the host's disk `name` ("file:PATH", "sim:NAME", ...); `flags`
+ * QUERN_BLK_*.  One reference.  Errors as of the hypercall blk_open, -ENOMEM.
+ */
+int qdisk_open(struct quern *k, const char *name, unsigned flags,
+    struct qdisk **dp) QMUSTCHECK;
+
+/* A disk of `size` zeroed bytes in the kernel's heap.  -ENOMEM, -EINVAL. */
+int qdisk_ram(struct quern *k, const char *name, uint64_t size,
+    struct qdisk **dp) QMUSTCHECK;
+
+/*
+ * A disk that is `buf`, `len` bytes of the embedder's, until its last reference
+ * goes.  -ENOMEM, -EINVAL (length, not whole sectors).
+ */
+int qdisk_memory(struct quern *k, const char *name, void *buf, uint64_t len,
+    unsigned flags, struct qdisk **dp) QMUSTCHECK;
+
+/*
+ * What an embedder's disk does.  Called on a kernel stack with the vCPU held:
+ * they return without waiting, 0 or -errno.  NULL: -EOPNOTSUPP (flush: 0).
+ */
+struct qdisk_callbacks {
+	int (*dc_read)(void *arg, uint64_t off, void *buf, size_t len);
+	int (*dc_write)(void *arg, uint64_t off, const void *buf, size_t len);
+	int (*dc_flush)(void *arg);
+	int (*dc_discard)(void *arg, uint64_t off, uint64_t len);
+	void (*dc_release)(void *arg);
+};
+
+/* A disk made of callbacks.  `cb` and `arg` are kept.  -ENOMEM, -EINVAL. */
+int qdisk_callback(struct quern *k, const char *name, uint64_t size,
+    uint32_t sector, const struct qdisk_callbacks *cb, void *arg,
+    struct qdisk **dp) QMUSTCHECK;
+
+/*
+ * Views of `lower`, of which they take a reference: qdisk_slice is `len` bytes
+ * from `off` (a partition), qdisk_readonly refuses writes with -EROFS, qdisk_cow
+ * keeps what is written in memory, to vanish with it.  -ENOMEM, -EINVAL (range).
+ */
+int qdisk_slice(struct qdisk *lower, const char *name, uint64_t off,
+    uint64_t len, struct qdisk **dp) QMUSTCHECK;
+int qdisk_readonly(struct qdisk *lower, const char *name,
+    struct qdisk **dp) QMUSTCHECK;
+int qdisk_cow(struct qdisk *lower, const char *name,
+    struct qdisk **dp) QMUSTCHECK;
+
+/* Find by name and take a reference.  NULL: none. */
+struct qdisk *qdisk_find(struct quern *k, const char *name);
+
+/* qdisk_get takes a reference, qdisk_put drops one; the last may sleep. */
+void qdisk_get(struct qdisk *d);
+void qdisk_put(struct qdisk *d);
+
+/*
+ * qbio_submit starts a request; qbio_submit_many several, of one disk, in any
+ * order, merging neighbours.  Bad ones end at once: -EINVAL (alignment, range,
+ * length), -EROFS, -EOPNOTSUPP.  Do not sleep.
+ */
+void qbio_submit(struct qdisk *d, struct qbio *b);
+void qbio_submit_many(struct qdisk *d, struct qbio **bios, unsigned n);
+
+/* For drivers: the request is over.  Does not sleep. */
+void qbio_end(struct qbio *b, int error);
+
+/* Do one and sleep until it is done.  0 or -errno. */
+int qbio_wait(struct qdisk *d, struct qbio *b);
+
+/*
+ * Read, write and flush whole sectors, sleeping until done; any length.  0 or
+ * -errno.
+ */
+int qdisk_read(struct qdisk *d, uint64_t off, void *buf, size_t len);
+int qdisk_write(struct qdisk *d, uint64_t off, const void *buf, size_t len);
+int qdisk_flush(struct qdisk *d);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* QUERN_BLOCK_H */

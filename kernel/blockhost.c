@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Disks of the host: requests become hypercalls in batches, completions come
+ * back as events.
+ *
+ * A request that the host has no room for waits on hd_wait and is offered again
+ * when one that is in flight has ended; if none is, at once, since then it is
+ * only the host's queue of other disks that is full.
+ */
+#include "impl.h"
+
+#include "blockimpl.h"
+
+#define BATCH 32u
+
+struct hostdisk {
+	struct qdisk hd_disk;
+	uint32_t hd_id;
+	struct qspin hd_lock;
+	struct qlist hd_wait;    /* [hd_lock] b_link */
+	unsigned hd_inflight;    /* [hd_lock] */
+};
+
+static void submit_waiting(struct hostdisk *hd);
+
+/* All pieces of a run in one array, for as long as it is in flight. */
+static int
+gather(struct qbio *head, struct quern_blk_op *op)
+{
+	struct quern_iov *iov;
+	struct qbio *b;
+	uint32_t n = 0, i;
+
+	op->b_len = 0;
+	QBIO_FOREACH(b, head) {
+		n += b->b_niov;
+		op->b_len += b->b_len;
+	}
+	op->b_niov = n;
+	op->b_iov = head->b_iov;
+	if (head->b_merged == NULL)
+		return 0;
+	iov = block_alloc(n * sizeof(*iov));
+	if (iov == NULL)
+		return -Q_ENOMEM;
+	head->b_lower = iov;
+	op->b_iov = iov;
+	QBIO_FOREACH(b, head)
+		for (i = 0; i < b->b_niov; i++)
+			*iov++ = b->b_iov[i];
+	return 0;
+}
+
+static void
+finish(struct qbio *b, int64_t result)
+{
+	qfree(b->b_lower);
+	b->b_lower = NULL;
+	qbio_end(b, result < 0 ? (int)result : 0);
+}
+
+static void
+completed(void *k, struct quern_event *ev)
+{
+	struct qbio *b = QCONTAINER(ev, struct qbio, b_ev);
+	struct hostdisk *hd = b->b_disk->qd_priv;
+
+	(void)k;
+	qspin_lock(&hd->hd_lock);
+	hd->hd_inflight--;
+	qspin_unlock(&hd->hd_lock);
+	finish(b, ev->e_result);
+	submit_waiting(hd);
+}
+
+static void
+fill(struct hostdisk *hd, struct qbio *b, struct quern_blk_op *op)
+{
+	memset(&b->b_ev, 0, sizeof(b->b_ev));
+	b->b_ev.e_fn = completed;
+	op->b_id = hd->hd_id;
+	op->b_cmd = b->b_cmd;
+	op->b_flags = b->b_flags;
+	op->b_off = b->b_off;
+	op->b_ev = &b->b_ev;
+	op->b_result = 0;
+}
+
+static void
+enqueue(struct hostdisk *hd, struct qbio *b)
+{
+	qspin_lock(&hd->hd_lock);
+	qlist_init(&b->b_link);
+	qlist_append(&hd->hd_wait, &b->b_link);
+	qspin_unlock(&hd->hd_lock);
+}
+
+/* Hand over a batch; what the host has no room for goes on hd_wait. */
+static void
+submit_batch(struct hostdisk *hd, struct qbio **bios, struct quern_blk_op *ops,
+    unsigned n)
+{
+	struct qcpu *v = qcpu_current();
+	struct quern *k = v->v_k;
+	unsigned i;
+	int taken;
+
+	/*
+	 * Counted before they are submitted: the events may come on another
+	 * host thread before the hypercall returns.
+	 */
+	qspin_lock(&hd->hd_lock);
+	hd->hd_inflight += n;
+	qspin_unlock(&hd->hd_lock);
+	__atomic_fetch_add(&v->v_sched->r_inflight, n, __ATOMIC_SEQ_CST);
+	taken = k->k_hyper->blk_submit(k->k_ctx, v->v_id, ops, n);
+	for (i = 0; i < n; i++) {
+		if ((int)i < taken && ops[i].b_result == -Q_EINPROGRESS)
+			continue;
+		qspin_lock(&hd->hd_lock);
+		hd->hd_inflight--;
+		qspin_unlock(&hd->hd_lock);
+		__atomic_fetch_sub(&v->v_sched->r_inflight, 1,
+		    __ATOMIC_SEQ_CST);
+		if ((int)i < taken) {
+			finish(bios[i], ops[i].b_result);
+		} else {
+			qfree(bios[i]->b_lower);
+			bios[i]->b_lower = NULL;
+			enqueue(hd, bios[i]);
+		}
+	}
+}
+
+static void
+host_submit(struct qdisk *d, struct qbio **bios, unsigned n)
+{
+	struct hostdisk *hd = d->qd_priv;
+	struct quern_blk_op ops[BATCH];
+	struct qbio *batch[BATCH];
+	unsigned i, m = 0;
+	int error;
+
+	for (i = 0; i < n; i++) {
+		bios[i]->b_lower = NULL;
+		error = gather(bios[i], &ops[m]);
+		if (error != 0) {
+			qbio_end(bios[i], error);
+			continue;
+		}
+		fill(hd, bios[i], &ops[m]);
+		batch[m++] = bios[i];
+		if (m == BATCH) {
+			submit_batch(hd, batch, ops, m);
+			m = 0;
+		}
+	}
+	if (m > 0)
+		submit_batch(hd, batch, ops, m);
+}
+
+static void
+submit_waiting(struct hostdisk *hd)
+{
+	struct qbio *b = NULL;
+
+	if (qlist_empty(&hd->hd_wait))
+		return;
+	qspin_lock(&hd->hd_lock);
+	if (!qlist_empty(&hd->hd_wait)) {
+		b = QLIST_ELEM(hd->hd_wait.l_next, struct qbio, b_link);
+		qlist_del(&b->b_link);
+	}
+	qspin_unlock(&hd->hd_lock);
+	if (b != NULL)
+		host_submit(&hd->hd_disk, &b, 1);
+}
+
+static void
+host_release(struct qdisk *d)
+{
+	struct hostdisk *hd = d->qd_priv;
+
+	qassert(hd->hd_inflight == 0 && qlist_empty(&hd->hd_wait));
+	d->qd_k->k_hyper->blk_close(d->qd_k->k_ctx, hd->hd_id);
+	qfree(hd);
+}
+
+static const struct qdisk_ops host_ops = {
+	.do_submit = host_submit,
+	.do_release = host_release,
+};
+
+int
+qdisk_open(struct quern *k, const char *name, unsigned flags,
+    struct qdisk **dp)
+{
+	struct quern_blk_info info;
+	struct hostdisk *hd;
+	int error;
+
+	hd = block_alloc(sizeof(*hd));
+	if (hd == NULL)
+		return -Q_ENOMEM;
+	error = k->k_hyper->blk_open(k->k_ctx, name, flags, &info, &hd->hd_id);
+	if (error != 0) {
+		qfree(hd);
+		return error;
+	}
+	qspin_init(&hd->hd_lock);
+	qlist_init(&hd->hd_wait);
+	hd->hd_disk.qd_ops = &host_ops;
+	hd->hd_disk.qd_priv = hd;
+	hd->hd_disk.qd_size = info.bi_size;
+	hd->hd_disk.qd_sector = info.bi_sector;
+	hd->hd_disk.qd_discard = info.bi_discard;
+	if ((info.bi_flags & QUERN_BLK_RDONLY) != 0)
+		hd->hd_disk.qd_flags |= QDISK_RDONLY;
+	error = qdisk_attach(k, &hd->hd_disk, name);
+	if (error != 0) {
+		k->k_hyper->blk_close(k->k_ctx, hd->hd_id);
+		qfree(hd);
+		return error;
+	}
+	*dp = &hd->hd_disk;
+	return 0;
+}

@@ -1,0 +1,421 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Processes: their beginning and end, and interrupts.
+ *
+ * Interrupting.  quern_interrupt only sets two words, the process's and the
+ * kernel's, and kicks whoever waits for events, since it must be safe in a
+ * signal handler.  proc_interrupts, which every vCPU that looks around runs
+ * when the kernel's word is set, ends the sleeps.
+ *
+ * Both sides first publish, then look: the interrupter sets p_intr before
+ * k_intr; the sleeper is SLEEPING before it looks at p_intr (qwaitq_sleep);
+ * proc_interrupts clears k_intr before it looks at either.  So a sleep that
+ * should end is found by one or the other.  If nobody sleeps, p_intr stays and
+ * ends the next sleep that may be interrupted.
+ *
+ * A process is alive as long as a thread's t_proc points to it: its end sees
+ * that under k_thread_lock, under which threads are searched here.
+ */
+#include "callimpl.h"
+
+static const struct qtag tag_proc = { "process" };
+
+#define NOFILE_SOFT 1024u
+#define NOFILE_HARD 4096u
+#define STACK_SOFT ((uint64_t)8 << 20)
+
+void
+proc_init(struct quern *k)
+{
+	qmutex_init(&k->k_proc_lock, "processes");
+}
+
+void
+qproc_lock_all(struct quern *k)
+{
+	qmutex_lock(&k->k_proc_lock);
+}
+
+void
+qproc_unlock_all(struct quern *k)
+{
+	qmutex_unlock(&k->k_proc_lock);
+}
+
+struct quern_proc *
+qproc_find(struct quern *k, uint32_t pid)
+{
+	struct quern_proc *p;
+	struct qlist *l;
+
+	QLIST_FOREACH(l, &k->k_procs) {
+		p = QLIST_ELEM(l, struct quern_proc, p_link);
+		if (p->p_pid == pid)
+			return p;
+	}
+	return NULL;
+}
+
+/* ---- beginning ------------------------------------------------------------- */
+
+/* Is the number a process's, a group's or a session's?  [p] */
+static bool
+pid_used(struct quern *k, uint32_t pid)
+{
+	struct quern_proc *p;
+	struct qlist *l;
+
+	QLIST_FOREACH(l, &k->k_procs) {
+		p = QLIST_ELEM(l, struct quern_proc, p_link);
+		if (p->p_pid == pid || p->p_pgid == pid || p->p_sid == pid)
+			return true;
+	}
+	return false;
+}
+
+/* The next free number after the last one given; 0: none.  [p] */
+static uint32_t
+pid_alloc(struct quern *k)
+{
+	struct qsys_table *ct = k->k_calls;
+	uint32_t tries, pid;
+
+	if (ct->ct_nproc >= PID_MAX)
+		return 0;
+	for (tries = 0; tries < PID_MAX; tries++) {
+		pid = ++k->k_nextpid;
+		if (pid >= PID_MAX) {
+			k->k_nextpid = 0;
+			ct->ct_pid_wrapped = true;
+		}
+		if (!ct->ct_pid_wrapped || !pid_used(k, pid))
+			return pid;
+	}
+	return 0;
+}
+
+static void
+limits_init(struct quern_proc *p)
+{
+	unsigned i;
+
+	for (i = 0; i < Q_RLIM_NLIMITS; i++) {
+		p->p_rlim[i].rlim_cur = Q_RLIM_INFINITY;
+		p->p_rlim[i].rlim_max = Q_RLIM_INFINITY;
+	}
+	p->p_rlim[Q_RLIMIT_STACK].rlim_cur = STACK_SOFT;
+	p->p_rlim[Q_RLIMIT_CORE].rlim_cur = 0;
+	p->p_rlim[Q_RLIMIT_NOFILE].rlim_cur = NOFILE_SOFT;
+	p->p_rlim[Q_RLIMIT_NOFILE].rlim_max = NOFILE_HARD;
+	p->p_nofile = NOFILE_SOFT;
+}
+
+/* What a process has before it is anyone's child: root's. */
+static int
+fresh(struct quern_proc *p)
+{
+	p->p_umask = 022;
+	p->p_cred.c_cap_eff = p->p_cred.c_cap_perm = QCAP_ALL;
+	limits_init(p);
+	qsnprintf(p->p_comm, sizeof(p->p_comm), "client");
+	return qfdtable_create(p->p_k, &p->p_fd);
+}
+
+static int
+inherit(struct quern_proc *p, struct quern_proc *from)
+{
+	p->p_umask = __atomic_load_n(&from->p_umask, __ATOMIC_RELAXED);
+	p->p_ppid = from->p_pid;
+	qmutex_lock(&from->p_lock);
+	memcpy(p->p_rlim, from->p_rlim, sizeof(p->p_rlim));
+	memcpy(p->p_comm, from->p_comm, sizeof(p->p_comm));
+	p->p_nofile = from->p_nofile;
+	qmutex_unlock(&from->p_lock);
+	qproc_cred(from, &p->p_cred);
+	return qfdtable_copy(from, &p->p_fd);
+}
+
+/* Give it a number and enter it into the list. */
+static int
+enlist(struct quern_proc *p, struct quern_proc *from)
+{
+	struct quern *k = p->p_k;
+	uint32_t pid;
+
+	qmutex_lock(&k->k_proc_lock);
+	pid = pid_alloc(k);
+	if (pid != 0) {
+		p->p_pid = pid;
+		p->p_pgid = from != NULL ? from->p_pgid : pid;
+		p->p_sid = from != NULL ? from->p_sid : pid;
+		qlist_append(&k->k_procs, &p->p_link);
+		__atomic_fetch_add(&k->k_calls->ct_nproc, 1, __ATOMIC_RELAXED);
+	}
+	qmutex_unlock(&k->k_proc_lock);
+	return pid != 0 ? 0 : -Q_EAGAIN;
+}
+
+static void
+proc_free(struct quern_proc *p)
+{
+	if (p->p_fd != NULL)
+		qfdtable_put(p->p_fd, p);
+	qcred_drop(&p->p_cred);
+	qfree(p);
+}
+
+int
+qproc_create(struct quern *k, struct quern_proc *from,
+    const struct qproc_ops *ops, uint32_t flags, struct quern_proc **pp)
+{
+	struct quern_proc *p;
+	int error;
+
+	p = qzalloc(&tag_proc, sizeof(*p));
+	if (p == NULL)
+		return -Q_ENOMEM;
+	p->p_k = k;
+	p->p_flags = flags;
+	p->p_ops = ops;
+	qlist_init(&p->p_link);
+	qmutex_init(&p->p_lock, "process");
+	error = from != NULL ? inherit(p, from) : fresh(p);
+	if (error == 0)
+		error = enlist(p, from);
+	if (error != 0) {
+		proc_free(p);
+		return error;
+	}
+	*pp = p;
+	return 0;
+}
+
+/* ---- end ------------------------------------------------------------------- */
+
+/* Is a thread other than the current one in a call of its? */
+static bool
+in_use(struct quern_proc *p)
+{
+	struct qthread *self = qthread_current(), *t;
+	struct quern *k = p->p_k;
+	struct qlist *l;
+	bool used = false;
+
+	hspin_lock(k, &k->k_thread_lock);
+	QLIST_FOREACH(l, &k->k_threads) {
+		t = QLIST_ELEM(l, struct qthread, t_all);
+		if (t != self &&
+		    __atomic_load_n(&t->t_proc, __ATOMIC_RELAXED) == p) {
+			used = true;
+			break;
+		}
+	}
+	/* From here on nobody finds it through us (proc_interrupts). */
+	if (!used && self->t_proc == p)
+		__atomic_store_n(&self->t_proc, NULL, __ATOMIC_RELAXED);
+	hspin_unlock(&k->k_thread_lock);
+	return used;
+}
+
+/* Take it off the list; its children have no parent any more. */
+static void
+delist(struct quern_proc *p)
+{
+	struct quern *k = p->p_k;
+	struct quern_proc *child;
+	struct qlist *l;
+
+	qmutex_lock(&k->k_proc_lock);
+	qlist_del(&p->p_link);
+	QLIST_FOREACH(l, &k->k_procs) {
+		child = QLIST_ELEM(l, struct quern_proc, p_link);
+		if (child->p_ppid == p->p_pid)
+			__atomic_store_n(&child->p_ppid, 0, __ATOMIC_RELAXED);
+	}
+	__atomic_fetch_sub(&k->k_calls->ct_nproc, 1, __ATOMIC_RELAXED);
+	qmutex_unlock(&k->k_proc_lock);
+}
+
+int
+qproc_destroy(struct quern_proc *p)
+{
+	if (in_use(p))
+		return -Q_EBUSY;
+	delist(p);
+	if (p->p_ops != NULL && p->p_ops->po_end != NULL)
+		p->p_ops->po_end(p);
+	proc_free(p);
+	return 0;
+}
+
+void
+proc_end_all(struct quern *k)
+{
+	struct quern_proc *p;
+
+	for (;;) {
+		qmutex_lock(&k->k_proc_lock);
+		p = NULL;
+		if (!qlist_empty(&k->k_procs))
+			p = QLIST_ELEM(k->k_procs.l_next, struct quern_proc,
+			    p_link);
+		qmutex_unlock(&k->k_proc_lock);
+		if (p == NULL)
+			return;
+		qassert(qproc_destroy(p) == 0);
+	}
+}
+
+/* ---- the embedder's calls --------------------------------------------------- */
+
+struct create_args {
+	struct quern *a_k;
+	struct quern_proc *a_from;
+	struct quern_proc *a_proc;
+};
+
+static int64_t
+create_body(void *arg)
+{
+	struct create_args *a = arg;
+
+	return qproc_create(a->a_k, a->a_from, NULL, 0, &a->a_proc);
+}
+
+static int64_t
+destroy_body(void *arg)
+{
+	return qproc_destroy(arg);
+}
+
+int
+quern_proc_create(struct quern *k, struct quern_proc **pp)
+{
+	struct create_args a = { k, NULL, NULL };
+	uint32_t hint = 0;
+	int error;
+
+	if (k == NULL || pp == NULL)
+		return -Q_EFAULT;
+	*pp = NULL;
+	error = (int)host_call(k, NULL, &hint, create_body, &a);
+	if (error == 0)
+		*pp = a.a_proc;
+	return error;
+}
+
+int
+quern_proc_fork(struct quern_proc *from, struct quern_proc **pp)
+{
+	struct create_args a;
+	int error;
+
+	if (from == NULL || pp == NULL)
+		return -Q_EFAULT;
+	*pp = NULL;
+	a = (struct create_args){ from->p_k, from, NULL };
+	error = (int)host_call(a.a_k, from, &from->p_cpu, create_body, &a);
+	if (error == 0)
+		*pp = a.a_proc;
+	return error;
+}
+
+int
+quern_proc_destroy(struct quern_proc *p)
+{
+	uint32_t hint;
+
+	if (p == NULL)
+		return -Q_EFAULT;
+	hint = __atomic_load_n(&p->p_cpu, __ATOMIC_RELAXED);
+	return (int)host_call(p->p_k, p, &hint, destroy_body, p);
+}
+
+struct quern *
+quern_proc_kernel(struct quern_proc *p)
+{
+	return p != NULL ? p->p_k : NULL;
+}
+
+/* ---- interrupts ------------------------------------------------------------- */
+
+void
+quern_interrupt(struct quern_proc *p)
+{
+	struct quern *k;
+	struct qhost *h;
+
+	if (p == NULL)
+		return;
+	k = p->p_k;
+	__atomic_store_n(&p->p_intr, 1, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&k->k_intr, 1, __ATOMIC_SEQ_CST);
+	h = __atomic_load_n(&k->k_leader, __ATOMIC_SEQ_CST);
+	if (h != NULL)
+		k->k_hyper->cpu_kick(k->k_ctx, &h->h_seat);
+}
+
+/* Does `t` sleep in a call of an interrupted process, in a way that ends? */
+static bool
+should_end(struct qthread *t)
+{
+	struct quern_proc *p = __atomic_load_n(&t->t_proc, __ATOMIC_RELAXED);
+
+	return p != NULL && __atomic_load_n(&t->t_intr, __ATOMIC_RELAXED) &&
+	    __atomic_load_n(&p->p_intr, __ATOMIC_SEQ_CST) != 0;
+}
+
+/*
+ * Claim the sleepers to be woken: each as sched_wake does, but for the run
+ * queue, whose lock comes before k_thread_lock.  Until they are made ready they
+ * can't run, so their processes stay.  [k_thread_lock]
+ */
+static void
+claim_sleepers(struct quern *k, struct qlist *claimed)
+{
+	struct qthread *t;
+	struct qlist *l;
+	uint32_t state;
+
+	QLIST_FOREACH(l, &k->k_threads) {
+		t = QLIST_ELEM(l, struct qthread, t_all);
+		state = QT_SLEEPING;
+		if (__atomic_load_n(&t->t_state, __ATOMIC_ACQUIRE) != state ||
+		    !should_end(t))
+			continue;
+		if (!__atomic_compare_exchange_n(&t->t_state, &state,
+			QT_RUNNING, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+			continue;
+		/*
+		 * It may have woken and gone to sleep on something else since
+		 * we looked.  Then it is woken for nothing, which sleepers
+		 * must expect.
+		 */
+		t->t_wake = should_end(t) ? -Q_EINTR : 0;
+		qlist_append(claimed, &t->t_link);
+	}
+}
+
+void
+proc_interrupts(struct quern *k)
+{
+	struct qlist claimed, *l;
+	struct qthread *t;
+
+	qlist_init(&claimed);
+	__atomic_store_n(&k->k_intr, 0, __ATOMIC_SEQ_CST);
+	hspin_lock(k, &k->k_thread_lock);
+	claim_sleepers(k, &claimed);
+	QLIST_FOREACH(l, &claimed) {
+		t = QLIST_ELEM(l, struct qthread, t_link);
+		if (t->t_wake != 0)
+			__atomic_store_n(&t->t_proc->p_intr, 0,
+			    __ATOMIC_SEQ_CST);
+	}
+	hspin_unlock(&k->k_thread_lock);
+	while (!qlist_empty(&claimed)) {
+		t = QLIST_ELEM(claimed.l_next, struct qthread, t_link);
+		qlist_del(&t->t_link);
+		sched_ready(t);
+	}
+}

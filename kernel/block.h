@@ -43,15 +43,15 @@ struct qbio {
 	 * where it must not sleep.
 	 */
 	void (*b_done)(struct qbio *);
-	void *b_arg;      /* the caller's */
-	int b_error;      /* set when done: 0 or -errno */
+	void *b_arg; /* the caller's */
+	int b_error; /* set when done: 0 or -errno */
 
 	/* the block layer's */
 	struct qdisk *b_disk;
 	struct qlist b_link;
 	struct qbio *b_merged; /* those that ride along */
 	struct quern_event b_ev;
-	void *b_lower;    /* of the driver, while it has the request */
+	void *b_lower; /* of the driver, while it has the request */
 };
 
 /* A driver. */
@@ -65,7 +65,7 @@ struct qdisk_ops {
 };
 
 /* qd_flags */
-#define QDISK_RDONLY 1u
+#define QDISK_RDONLY  1u
 #define QDISK_NOMERGE 2u /* the driver gains nothing from long requests */
 
 struct qdisk {
@@ -87,8 +87,7 @@ struct qdisk {
  * memory, zeroed but for qd_ops, qd_priv, qd_size, qd_sector, qd_flags,
  * qd_discard.  -EINVAL (sector size, size), -EEXIST (name).
  */
-int qdisk_attach(struct quern *k, struct qdisk *d, const char *name)
-    QMUSTCHECK;
+int qdisk_attach(struct quern *k, struct qdisk *d, const char *name) QMUSTCHECK;
 
 /*
  * Open the host's disk `name` ("file:PATH", "sim:NAME", ...); `flags`

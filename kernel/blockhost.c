@@ -3,22 +3,25 @@
  * Disks of the host: requests become hypercalls in batches, completions come
  * back as events.
  *
- * A request that the host has no room for waits on hd_wait and is offered again
- * when one that is in flight has ended; if none is, at once, since then it is
- * only the host's queue of other disks that is full.
+ * A request that the host has no room for waits on hd_wait.  It is offered again
+ * when one of the disk's own that is in flight has ended, and besides after a
+ * while, since it may be other disks that fill the host's queue.
  */
 #include "impl.h"
 
 #include "blockimpl.h"
 
-#define BATCH 32u
+#define BATCH    32u
+#define RETRY_NS 1000000u
 
 struct hostdisk {
 	struct qdisk hd_disk;
 	uint32_t hd_id;
 	struct qspin hd_lock;
-	struct qlist hd_wait;    /* [hd_lock] b_link */
-	unsigned hd_inflight;    /* [hd_lock] */
+	struct qlist hd_wait; /* [hd_lock] b_link */
+	unsigned hd_inflight; /* [hd_lock] */
+	bool hd_armed;        /* [hd_lock] hd_retry is, or is about to be */
+	struct qtimer hd_retry;
 };
 
 static void submit_waiting(struct hostdisk *hd);
@@ -32,7 +35,8 @@ gather(struct qbio *head, struct quern_blk_op *op)
 	uint32_t n = 0, i;
 
 	op->b_len = 0;
-	QBIO_FOREACH(b, head) {
+	QBIO_FOREACH(b, head)
+	{
 		n += b->b_niov;
 		op->b_len += b->b_len;
 	}
@@ -46,8 +50,8 @@ gather(struct qbio *head, struct quern_blk_op *op)
 	head->b_lower = iov;
 	op->b_iov = iov;
 	QBIO_FOREACH(b, head)
-		for (i = 0; i < b->b_niov; i++)
-			*iov++ = b->b_iov[i];
+	for (i = 0; i < b->b_niov; i++)
+		*iov++ = b->b_iov[i];
 	return 0;
 }
 
@@ -89,10 +93,29 @@ fill(struct hostdisk *hd, struct qbio *b, struct quern_blk_op *op)
 static void
 enqueue(struct hostdisk *hd, struct qbio *b)
 {
+	bool arm;
+
 	qspin_lock(&hd->hd_lock);
 	qlist_init(&b->b_link);
 	qlist_append(&hd->hd_wait, &b->b_link);
+	arm = !hd->hd_armed;
+	hd->hd_armed = true;
 	qspin_unlock(&hd->hd_lock);
+	/* Not under the lock: arming waits for the function, which takes it. */
+	if (arm)
+		qtimer_arm(&hd->hd_retry,
+		    qclock_mono(hd->hd_disk.qd_k) + RETRY_NS);
+}
+
+static void
+retry(struct qtimer *tm)
+{
+	struct hostdisk *hd = tm->tm_arg;
+
+	qspin_lock(&hd->hd_lock);
+	hd->hd_armed = false;
+	qspin_unlock(&hd->hd_lock);
+	submit_waiting(hd);
 }
 
 /* Hand over a batch; what the host has no room for goes on hd_wait. */
@@ -181,6 +204,7 @@ host_release(struct qdisk *d)
 {
 	struct hostdisk *hd = d->qd_priv;
 
+	(void)qtimer_stop(&hd->hd_retry);
 	qassert(hd->hd_inflight == 0 && qlist_empty(&hd->hd_wait));
 	d->qd_k->k_hyper->blk_close(d->qd_k->k_ctx, hd->hd_id);
 	qfree(hd);
@@ -192,8 +216,7 @@ static const struct qdisk_ops host_ops = {
 };
 
 int
-qdisk_open(struct quern *k, const char *name, unsigned flags,
-    struct qdisk **dp)
+qdisk_open(struct quern *k, const char *name, unsigned flags, struct qdisk **dp)
 {
 	struct quern_blk_info info;
 	struct hostdisk *hd;
@@ -209,6 +232,7 @@ qdisk_open(struct quern *k, const char *name, unsigned flags,
 	}
 	qspin_init(&hd->hd_lock);
 	qlist_init(&hd->hd_wait);
+	qtimer_init(&hd->hd_retry, retry, hd);
 	hd->hd_disk.qd_ops = &host_ops;
 	hd->hd_disk.qd_priv = hd;
 	hd->hd_disk.qd_size = info.bi_size;

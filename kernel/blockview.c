@@ -17,15 +17,16 @@
 #include "blockimpl.h"
 
 #define BLOCK QUERN_PAGE_SIZE
+#define BATCH 32u
 #define TABLE 512u /* blocks of a second-level table: 2 MiB */
 
 struct cow {
-	char ***cw_table;        /* [worker] */
+	char ***cw_table; /* [worker] */
 	uint64_t cw_ntable;
 	struct qspin cw_lock;
 	struct qwaitq cw_wq;
-	struct qlist cw_queue;   /* [cw_lock] b_link */
-	bool cw_stop;            /* [cw_lock] */
+	struct qlist cw_queue; /* [cw_lock] b_link */
+	bool cw_stop;          /* [cw_lock] */
 	struct qthread *cw_worker;
 };
 
@@ -48,16 +49,13 @@ pass_done(struct qbio *low)
 	qbio_end(b, error);
 }
 
-static void
-pass_one(struct view *vw, struct qbio *b)
+static struct qbio *
+pass_make(const struct view *vw, struct qbio *b)
 {
-	struct qbio *low;
+	struct qbio *low = block_alloc(sizeof(*low));
 
-	low = block_alloc(sizeof(*low));
-	if (low == NULL) {
-		qbio_end(b, -Q_ENOMEM);
-		return;
-	}
+	if (low == NULL)
+		return NULL;
 	low->b_cmd = b->b_cmd;
 	low->b_flags = b->b_flags;
 	low->b_iov = b->b_iov;
@@ -66,16 +64,29 @@ pass_one(struct view *vw, struct qbio *b)
 	low->b_len = b->b_len;
 	low->b_done = pass_done;
 	low->b_arg = b;
-	qbio_submit(vw->vw_lower, low);
+	return low;
 }
 
 static void
 pass_submit(struct qdisk *d, struct qbio **bios, unsigned n)
 {
-	unsigned i;
+	struct view *vw = d->qd_priv;
+	struct qbio *low[BATCH];
+	unsigned i, m = 0;
 
-	for (i = 0; i < n; i++)
-		pass_one(d->qd_priv, bios[i]);
+	for (i = 0; i < n; i++) {
+		low[m] = pass_make(vw, bios[i]);
+		if (low[m] == NULL) {
+			qbio_end(bios[i], -Q_ENOMEM);
+			continue;
+		}
+		if (++m == BATCH) {
+			qbio_submit_many(vw->vw_lower, low, m);
+			m = 0;
+		}
+	}
+	if (m > 0)
+		qbio_submit_many(vw->vw_lower, low, m);
 }
 
 static void
@@ -361,8 +372,7 @@ qdisk_cow(struct qdisk *lower, const char *name, struct qdisk **dp)
 	qspin_init(&cw->cw_lock);
 	qwaitq_init(&cw->cw_wq);
 	qlist_init(&cw->cw_queue);
-	cw->cw_ntable = (lower->qd_size + BLOCK * TABLE - 1) /
-	    (BLOCK * TABLE);
+	cw->cw_ntable = (lower->qd_size + BLOCK * TABLE - 1) / (BLOCK * TABLE);
 	cw->cw_table = block_alloc(cw->cw_ntable * sizeof(char **));
 	if (cw->cw_table == NULL) {
 		view_free(vw);

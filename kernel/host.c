@@ -13,7 +13,12 @@
  * A *wanter* has found every vCPU taken on entering and waits for one.  A host
  * thread that runs the kernel's own threads may have no end of work; when it
  * sees a wanter it hands its vCPU over, still owned, so that nobody gets in
- * between.
+ * between.  And when nobody is idle, so that nobody looks after the timers and
+ * bound threads of vCPUs that are free, it takes turns among those (QHOST_TURN).
+ *
+ * An idler also comes for threads that wait on a vCPU whose runner is busy: it
+ * takes a free one, whose idle thread steals.  sched_ready alerts it; if no vCPU
+ * is free then, k_surplus tells who gives one away.
  *
  * Nothing is lost, because each side first publishes, then looks:
  *
@@ -165,6 +170,18 @@ leader_covers(struct quern *k, struct qcpu *v)
 		(uint64_t)1 << v->v_id) != 0;
 }
 
+/* Are threads waiting on any vCPU that another could run? */
+static bool
+any_surplus(struct quern *k)
+{
+	unsigned i;
+
+	for (i = 0; i < k->k_ncpu; i++)
+		if (sched_has_surplus(k->k_cpu[i]))
+			return true;
+	return false;
+}
+
 /* The vCPU has been given away and somebody is waiting; for what is on it? */
 static QCOLD void
 release_slow(struct quern *k, struct qcpu *v, struct qhost *home)
@@ -175,6 +192,9 @@ release_slow(struct quern *k, struct qcpu *v, struct qhost *home)
 	/* From here on as if it had been given away by an exchange. */
 	full_barrier(k);
 	work = sched_has_work(v, 0);
+	if (qunlikely(__atomic_load_n(&k->k_surplus, __ATOMIC_SEQ_CST)) &&
+	    __atomic_exchange_n(&k->k_surplus, 0, __ATOMIC_SEQ_CST) != 0)
+		work |= any_surplus(k);
 	if (__atomic_load_n(&k->k_nwant, __ATOMIC_RELAXED) == 0 && !work &&
 	    leader_covers(k, v))
 		return;
@@ -264,11 +284,14 @@ host_alert(struct quern *k)
 
 	if (__atomic_load_n(&k->k_nidle, __ATOMIC_SEQ_CST) == 0)
 		return;
+	/* Whoever gives a vCPU away after this sees k_surplus. */
+	__atomic_store_n(&k->k_surplus, 1, __ATOMIC_SEQ_CST);
 	for (i = 0; i < k->k_ncpu; i++)
 		if (!cpu_is_owned(k->k_cpu[i]))
 			break;
 	if (i == k->k_ncpu)
 		return;
+	__atomic_store_n(&k->k_surplus, 0, __ATOMIC_SEQ_CST);
 	hspin_lock(k, &k->k_idle_lock);
 	h = elect(k);
 	hspin_unlock(&k->k_idle_lock);
@@ -334,24 +357,62 @@ must_leave(struct qhost *h)
 	    (h->h_runner && __atomic_load_n(&k->k_stop, __ATOMIC_ACQUIRE));
 }
 
-/* Take a free vCPU that has something to run. */
+/* A free vCPU that has something to run, from the `skip`-th after `from` on. */
+static struct qcpu *
+free_with_work(struct quern *k, struct qcpu *from, unsigned skip)
+{
+	struct qcpu *v;
+	uint64_t now = 0, next;
+	unsigned i;
+
+	for (i = skip; i < k->k_ncpu; i++) {
+		v = k->k_cpu[(from->v_id + i) % k->k_ncpu];
+		if (cpu_is_owned(v))
+			continue;
+		next = __atomic_load_n(&v->v_sched->r_next, __ATOMIC_RELAXED);
+		if (next != QUERN_NEVER && now == 0)
+			now = qclock_mono(k);
+		if (sched_has_work(v, now))
+			return v;
+	}
+	return NULL;
+}
+
+/* Take a free vCPU that has something to run, or could steal something. */
 static struct qcpu *
 find_work(struct qhost *h)
 {
 	struct quern *k = h->h_k;
 	struct qcpu *v;
-	uint64_t now = 0, next;
-	unsigned i;
 
-	for (i = 0; i < k->k_ncpu; i++) {
-		v = k->k_cpu[(h->h_cpu->v_id + i) % k->k_ncpu];
-		next = __atomic_load_n(&v->v_sched->r_next, __ATOMIC_RELAXED);
-		if (next != QUERN_NEVER && now == 0)
-			now = qclock_mono(k);
-		if (sched_has_work(v, now) && cpu_try(v))
+	while ((v = free_with_work(k, h->h_cpu, 0)) != NULL)
+		if (cpu_try(v))
 			return v;
-	}
+	if (k->k_ncpu > 1 && any_surplus(k))
+		return cpu_try_any(k, h->h_cpu->v_id);
 	return NULL;
+}
+
+bool
+host_neglects(struct qcpu *v)
+{
+	struct quern *k = v->v_k;
+
+	return __atomic_load_n(&k->k_nidle, __ATOMIC_SEQ_CST) == 0 &&
+	    free_with_work(k, v, 1) != NULL;
+}
+
+/* Leave our vCPU for one that nobody looks after.  Returns what we own then. */
+static struct qcpu *
+take_turn(struct qhost *h)
+{
+	struct quern *k = h->h_k;
+	struct qcpu *v = free_with_work(k, h->h_cpu, 1);
+
+	if (v == NULL || !cpu_try(v))
+		return h->h_cpu;
+	cpu_release(k, h->h_cpu);
+	return v;
 }
 
 /* Events have come for vCPUs that guests keep: have those come out. */
@@ -436,7 +497,7 @@ work_left(struct quern *k)
 
 	for (i = 0; i < k->k_ncpu; i++)
 		if (!cpu_is_owned(k->k_cpu[i]) &&
-		    sched_has_work(k->k_cpu[i], 0))
+		    (sched_has_work(k->k_cpu[i], 0) || any_surplus(k)))
 			return true;
 	return false;
 }
@@ -541,6 +602,7 @@ preempt_one(struct quern *k, unsigned first)
 static struct qcpu *
 want_cpu(struct quern *k, struct qhost *h, unsigned first)
 {
+	struct qhost *next = NULL;
 	struct qcpu *v, *given;
 
 	hspin_lock(k, &k->k_idle_lock);
@@ -567,7 +629,11 @@ want_cpu(struct quern *k, struct qhost *h, unsigned first)
 	qlist_del(&h->h_link);
 	__atomic_fetch_sub(&k->k_nwant, 1, __ATOMIC_SEQ_CST);
 	given = h->h_given;
+	/* The kick may have been for another vCPU than the one we take. */
+	if (h->h_kicked)
+		next = next_wanter(k);
 	hspin_unlock(&k->k_idle_lock);
+	kick(k, next);
 	if (given != NULL && v == NULL)
 		return given;
 	if (given != NULL && given != v)
@@ -747,6 +813,8 @@ drive(struct qhost *h, uintptr_t cmd)
 			if (v == NULL)
 				return NULL;
 			h->h_cpu = v;
+		} else if (cmd == QHOST_TURN) {
+			v = h->h_cpu = take_turn(h);
 		}
 		__atomic_store_n(&v->v_host, h, __ATOMIC_RELAXED);
 		v->v_sched->r_san = &h->h_san;

@@ -91,8 +91,8 @@ struct qcpu_sched {
 	uint32_t r_bits;              /* [r] priorities with a thread */
 	struct qlist r_queue[QNPRIO]; /* [r] */
 	uint32_t r_count __attribute__((aligned(64))); /* [a] */
-	uint32_t r_movable; /* [a] those of them that any vCPU may run */
-	uint32_t r_inflight;           /* [a] events the host owes us */
+	uint32_t r_movable;  /* [a] those of them that any vCPU may run */
+	uint32_t r_inflight; /* [a] events the host owes us */
 	struct quern_event *r_inbox;   /* [a] delivered, newest first */
 	uint64_t r_next;               /* [a] when the first timer is due */
 	struct qthread *r_prev;        /* [v] whom we switched away from */
@@ -123,6 +123,7 @@ struct quern {
 	uint64_t k_leader_cpus;  /* [a] whose events it waits for */
 	uint32_t k_nidle;        /* [a] waiting, wanters aside */
 	uint32_t k_nwant;        /* [a] wanters */
+	uint32_t k_surplus;      /* [a] an alert found every vCPU owned */
 	uint32_t k_barrier;   /* [a] nothing but the operand of full_barrier */
 	uint32_t k_pollfd;    /* [a] the embedder has asked for one */
 	uint64_t k_announced; /* [a] what was said about it last */
@@ -136,6 +137,9 @@ struct quern {
 	uint64_t k_nthread;     /* [t] */
 
 	struct qwaitq k_join; /* ends of threads */
+
+	struct qmutex k_disk_lock;
+	struct qlist k_disks; /* [k_disk_lock] */
 
 	struct qmutex k_proc_lock;
 	struct qlist k_procs; /* [p] */
@@ -247,6 +251,8 @@ bool sched_wake(struct qthread *t, int why);
 void sched_idle_loop(void *arg);
 /* Leave a dead kernel at once. */
 QNORETURN void sched_leave_dead(void);
+/* Are there threads on the queue of `v` that another vCPU could run? */
+bool sched_has_surplus(struct qcpu *v);
 /* Has something come for `v` from outside: events, an interrupt? */
 bool sched_has_event(struct qcpu *v);
 /* Is there anything that a host thread could run on `v`? */
@@ -257,6 +263,8 @@ bool sched_has_work(struct qcpu *v, uint64_t now);
 /* Put work on a host thread that waits, if there is one and a free vCPU. */
 void host_alert(struct quern *k);
 void host_kick_all(struct quern *k);
+/* Is there a free vCPU with work, and nobody but us to do it? */
+bool host_neglects(struct qcpu *v);
 /* Have every entry and exit take the slow path from now on. */
 void host_special(struct quern *k);
 /* See to it that the leader, if there is one, waits for `v`'s events. */

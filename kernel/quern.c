@@ -129,6 +129,8 @@ init_lists(struct quern *k)
 	qlist_init(&k->k_threads);
 	qlist_init(&k->k_spares);
 	qlist_init(&k->k_procs);
+	qlist_init(&k->k_disks);
+	qmutex_init(&k->k_disk_lock, "disks");
 	qwaitq_init(&k->k_join);
 	k->k_leader_until = QUERN_NEVER;
 	k->k_announced = QUERN_NEVER;

@@ -80,6 +80,9 @@ queue_add(struct qcpu *v, struct qthread *t)
 	qlist_append(&r->r_queue[t->t_prio], &t->t_link);
 	r->r_bits |= 1u << t->t_prio;
 	__atomic_store_n(&r->r_count, r->r_count + 1, __ATOMIC_SEQ_CST);
+	if (t->t_bound == QCPU_ANY)
+		__atomic_store_n(&r->r_movable, r->r_movable + 1,
+		    __ATOMIC_SEQ_CST);
 	vspin_unlock(v->v_k, &r->r_lock);
 }
 
@@ -111,6 +114,9 @@ queue_take(struct qcpu *v, const struct qcpu *thief)
 		if (qlist_empty(&r->r_queue[prio]))
 			r->r_bits &= ~(1u << prio);
 		__atomic_store_n(&r->r_count, r->r_count - 1, __ATOMIC_SEQ_CST);
+		if (best->t_bound == QCPU_ANY)
+			__atomic_store_n(&r->r_movable, r->r_movable - 1,
+			    __ATOMIC_SEQ_CST);
 	}
 	vspin_unlock(v->v_k, &r->r_lock);
 	return best;
@@ -343,6 +349,12 @@ look_around(struct qcpu *v)
 }
 
 bool
+sched_has_surplus(struct qcpu *v)
+{
+	return __atomic_load_n(&v->v_sched->r_movable, __ATOMIC_SEQ_CST) != 0;
+}
+
+bool
 sched_has_event(struct qcpu *v)
 {
 	return __atomic_load_n(&v->v_sched->r_inbox, __ATOMIC_SEQ_CST) !=
@@ -397,6 +409,9 @@ sched_idle_loop(void *arg)
 		}
 		v->v_host->h_ran = true;
 		switch_to(v, self, next);
+		/* Having run something, so that taking turns gets somewhere. */
+		if (k->k_ncpu > 1 && host_neglects(v))
+			switch_host(v, self, QHOST_TURN);
 	}
 }
 

@@ -32,8 +32,8 @@ enum qprio {
 enum qtstate { QT_FREE = 0, QT_RUNNING, QT_READY, QT_SLEEPING, QT_DONE };
 
 /* v_owner; see host.c. */
-#define QCPU_FREE 0u
-#define QCPU_OWNED 1u
+#define QCPU_FREE    0u
+#define QCPU_OWNED   1u
 #define QCPU_SPECIAL 2u
 
 /* Bound to no vCPU. */
@@ -46,8 +46,8 @@ enum qtstate { QT_FREE = 0, QT_RUNNING, QT_READY, QT_SLEEPING, QT_DONE };
 struct qcpu {
 	uint32_t v_owner __attribute__((aligned(64))); /* [a] QCPU_* */
 	uint32_t v_free;         /* [a] what v_owner is when it is not owned */
-	struct quern *v_k;                             /* [I] */
-	unsigned v_id;                                 /* [I] */
+	struct quern *v_k;       /* [I] */
+	unsigned v_id;           /* [I] */
 	bool v_choice;           /* [I] tell the host of choice points */
 	bool v_smp;              /* [I] there are other vCPUs */
 	bool v_fence;            /* [I] the host has cpu_fence */

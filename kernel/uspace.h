@@ -81,7 +81,7 @@ qcopyin(const struct quspace *us, void *dst, quaddr_t src, size_t len)
 		return us->us_ops->uo_in(us, dst, src, len);
 	if (qunlikely(len != 0 && !quaddr_maybe(src, len)))
 		return -Q_EFAULT;
-	memcpy(dst, (const void *)(uintptr_t)src, len);
+	__builtin_memcpy(dst, (const void *)(uintptr_t)src, len);
 	return 0;
 }
 
@@ -93,7 +93,7 @@ qcopyout(const struct quspace *us, quaddr_t dst, const void *src, size_t len)
 		return us->us_ops->uo_out(us, dst, src, len);
 	if (qunlikely(len != 0 && !quaddr_maybe(dst, len)))
 		return -Q_EFAULT;
-	memcpy((void *)(uintptr_t)dst, src, len);
+	__builtin_memcpy((void *)(uintptr_t)dst, src, len);
 	return 0;
 }
 

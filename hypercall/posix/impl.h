@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -74,7 +75,8 @@ struct machine {
 	size_t m_corelen; /* [I] */
 	char m_name[32];  /* [I] */
 	unsigned m_ncpu;  /* [I] */
-	unsigned m_hostcpus;      /* [I] host CPUs that the process may use */
+	cpu_set_t m_allowed; /* [I] host CPUs that the process may use ... */
+	unsigned m_hostcpus; /* [I] ... and how many */
 	uint64_t m_tsc0, m_mono0; /* [I] one instant on both clocks */
 
 	pthread_mutex_t m_lock;
@@ -261,7 +263,10 @@ void host_vm_end(struct machine *);
  */
 bool host_vm_kick(struct machine *, uint64_t *word);
 
-/* Bytes that vm_run needs for f_xsave; 0: there can be no guests here. */
-size_t host_vm_xsavelen(void);
+/*
+ * Bytes of extended state, which vm_run needs for f_xsave, and the components
+ * in it; 0: there can be no guests here.
+ */
+size_t host_vm_xsave(uint64_t *maskp);
 
 #endif /* QUERN_POSIX_IMPL_H */

@@ -48,6 +48,7 @@ host_param(void *ctx, const char *name, void *buf, size_t len)
 {
 	struct machine *m = ctx;
 	const struct quern_posix_param *p = m->m_config->pc_param;
+	uint64_t mask;
 	char tmp[16];
 	unsigned i;
 	int fd;
@@ -65,8 +66,8 @@ host_param(void *ctx, const char *name, void *buf, size_t len)
 		snprintf(tmp, sizeof tmp, "%d", fd);
 		return answer(tmp, buf, len);
 	}
-	if (strcmp(name, "vm.xsave") == 0 && host_vm_xsavelen() != 0) {
-		snprintf(tmp, sizeof tmp, "%u", (unsigned)host_vm_xsavelen());
+	if (strcmp(name, "vm.xsave") == 0 && host_vm_xsave(&mask) != 0) {
+		snprintf(tmp, sizeof tmp, "%u", (unsigned)host_vm_xsave(&mask));
 		return answer(tmp, buf, len);
 	}
 	for (i = 0; i < m->m_config->pc_nparam; i++)

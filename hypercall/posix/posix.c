@@ -122,7 +122,6 @@ host_begin(void *arg, const struct quern_machine *qm,
     const struct quern_upcalls *up, void **ctxp, void **corep)
 {
 	struct machine *m;
-	cpu_set_t cpus;
 	size_t size;
 	unsigned i;
 
@@ -146,8 +145,8 @@ host_begin(void *arg, const struct quern_machine *qm,
 	    qm->m_name != NULL ? qm->m_name : "quern");
 	m->m_ncpu = qm->m_ncpu;
 	m->m_hostcpus = 1;
-	if (sched_getaffinity(0, sizeof cpus, &cpus) == 0)
-		m->m_hostcpus = (unsigned)CPU_COUNT(&cpus);
+	if (sched_getaffinity(0, sizeof m->m_allowed, &m->m_allowed) == 0)
+		m->m_hostcpus = (unsigned)CPU_COUNT(&m->m_allowed);
 	pthread_mutex_init(&m->m_lock, NULL);
 	m->m_kickfd = m->m_postfd = m->m_timerfd = m->m_ramfd = -1;
 	atomic_init(&m->m_epfd, -1);

@@ -40,6 +40,7 @@ struct comm {
 	uint64_t c_fsbase, c_gsbase;
 	uint64_t c_reg[16];
 	uint64_t c_rip, c_rflags;
+	uint64_t c_xmask; /* the components to load */
 };
 
 /* A system call for the stub, or for a child on its way to it. */
@@ -117,7 +118,8 @@ struct vmhost {
 	int vh_stubfd;          /* [I] the stub's program */
 	int vh_epfd, vh_wakefd; /* [I] */
 	pthread_t vh_warden;    /* [I] */
-	size_t vh_xsavelen;     /* [I] bytes of extended state */
+	size_t vh_xsavelen;     /* [I] bytes of extended state ... */
+	uint64_t vh_xmask;      /* [I] ... and its components */
 
 	pthread_mutex_t vh_lock;
 	pthread_cond_t vh_cond;            /* a birth is done */

@@ -36,7 +36,7 @@
 /* --- what a machine has for its guests -------------------------------- */
 
 size_t
-host_vm_xsavelen(void)
+host_vm_xsave(uint64_t *maskp)
 {
 	unsigned a, b, c, d, i, low, high;
 	size_t len = 576;
@@ -45,9 +45,11 @@ host_vm_xsavelen(void)
 	    (getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE_BIT) == 0)
 		return 0;
 	__asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+	/* Tile data needs a permission that stubs don't ask for. */
+	low &= ~(1u << XFEATURE_TILEDATA);
+	*maskp = low;
 	for (i = 2; i < 32; i++) {
-		/* Tile data needs a permission that stubs don't ask for. */
-		if ((low >> i & 1) == 0 || i == XFEATURE_TILEDATA)
+		if ((low >> i & 1) == 0)
 			continue;
 		__cpuid_count(0xd, i, a, b, c, d);
 		if (a != 0 && (size_t)a + b > len)
@@ -85,7 +87,8 @@ static int
 make_vmhost(struct machine *m, struct vmhost **vhp)
 {
 	struct vmhost *vh;
-	size_t xsavelen = host_vm_xsavelen();
+	uint64_t xmask;
+	size_t xsavelen = host_vm_xsave(&xmask);
 	int error;
 
 	if (xsavelen == 0)
@@ -95,6 +98,7 @@ make_vmhost(struct machine *m, struct vmhost **vhp)
 		return -ENOMEM;
 	vh->vh_m = m;
 	vh->vh_xsavelen = xsavelen;
+	vh->vh_xmask = xmask;
 	atomic_init(&vh->vh_next, 0);
 	atomic_init(&vh->vh_runs, 1);
 	pthread_mutex_init(&vh->vh_lock, NULL);

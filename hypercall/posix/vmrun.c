@@ -67,6 +67,7 @@ _Static_assert(C_GSBASE == offsetof(struct comm, c_gsbase), "");
 _Static_assert(C_REG == offsetof(struct comm, c_reg), "");
 _Static_assert(C_RIP == offsetof(struct comm, c_rip), "");
 _Static_assert(C_RFLAGS == offsetof(struct comm, c_rflags), "");
+_Static_assert(C_XMASK == offsetof(struct comm, c_xmask), "");
 _Static_assert(sizeof(struct comm) <= SLOT_OPS, "");
 _Static_assert(OP_SIZE == sizeof(struct stub_op), "");
 _Static_assert(OP_ARG == offsetof(struct stub_op, o_arg), "");
@@ -114,7 +115,8 @@ place(struct vmhost *vh, struct vmspace *v)
 {
 	unsigned want = vh->vh_m->m_config->pc_handover;
 	int here = sched_getcpu(), there = here;
-	cpu_set_t allowed, set;
+	const cpu_set_t *allowed = &vh->vh_m->m_allowed;
+	cpu_set_t set;
 
 	v->v_handover = want != QUERN_POSIX_AUTO ? want : QUERN_POSIX_YIELD;
 	if (v->v_handover == QUERN_POSIX_FUTEX)
@@ -123,10 +125,8 @@ place(struct vmhost *vh, struct vmspace *v)
 	    v->v_cpu != here)
 		return;
 	if (v->v_handover == QUERN_POSIX_SPIN) {
-		CPU_ZERO(&allowed);
-		sched_getaffinity(getpid(), sizeof allowed, &allowed);
 		for (there = 0; there < CPU_SETSIZE; there++)
-			if (there != here && CPU_ISSET(there, &allowed))
+			if (there != here && CPU_ISSET(there, allowed))
 				break;
 		if (there == CPU_SETSIZE) {
 			v->v_handover = QUERN_POSIX_YIELD;
@@ -193,6 +193,7 @@ load_frame(struct vmhost *vh, struct vmspace *v, const struct quern_vmframe *f)
 		v->v_owner = 0;
 	}
 	c->c_fp = v->v_fp;
+	c->c_xmask = vh->vh_xmask;
 	c->c_sp = v->v_sp;
 }
 

@@ -247,8 +247,8 @@ resume:
 	test	%eax, %eax
 	jnz	turned
 	mov	C_FP(%rbx), %rcx
-	mov	$-1, %eax
-	mov	%eax, %edx
+	mov	C_XMASK(%rbx), %eax
+	mov	C_XMASK + 4(%rbx), %edx
 	xrstor64 (%rcx)
 	mov	C_FSBASE(%rbx), %rax
 	wrfsbase %rax

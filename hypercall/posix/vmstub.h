@@ -49,6 +49,7 @@
 #define C_REG    104 /* in the order of struct quern_vmframe */
 #define C_RIP    232
 #define C_RFLAGS 240
+#define C_XMASK  248
 
 /* struct stub_op */
 #define OP_NR   0

@@ -51,10 +51,11 @@ futex(_Atomic uint32_t *word, int op, uint32_t val, uintptr_t timeout_or_val2,
 	return syscall(SYS_futex, word, op, val, timeout_or_val2, word2, val3);
 }
 
-static void
+/* How many were woken. */
+static long
 futex_wake(_Atomic uint32_t *word)
 {
-	futex(word, FUTEX_WAKE, INT_MAX, 0, NULL, 0);
+	return futex(word, FUTEX_WAKE, INT_MAX, 0, NULL, 0);
 }
 
 static void
@@ -163,6 +164,7 @@ int
 host_turn_pass(struct vmhost *vh, struct vmspace *v, const uint64_t *word)
 {
 	struct comm *c = vm_comm(v);
+	bool woken = false;
 
 	/* What the stub relies on, and guest code may have changed. */
 	c->c_spins = v->v_handover == QUERN_POSIX_SPIN ? SPINS : 0;
@@ -171,12 +173,13 @@ host_turn_pass(struct vmhost *vh, struct vmspace *v, const uint64_t *word)
 	atomic_store(&c->c_hsleep, 0);
 	atomic_exchange(&c->c_turn, 1);
 	if (v->v_gated)
-		futex_wake(&c->c_gate);
-	/* A signal may have taken it from the gate back to the word. */
-	if (v->v_gated || atomic_load(&c->c_ssleep) != 0)
-		futex_wake(&c->c_turn);
+		woken = futex_wake(&c->c_gate) == 1;
 	v->v_gated = false;
-	if (ours_soon(v))
+	/* A signal may have taken it from the gate back to the word. */
+	if (!woken && atomic_load(&c->c_ssleep) != 0)
+		woken = futex_wake(&c->c_turn) == 1;
+	/* One that was asleep is best let in by going to sleep. */
+	if ((!woken || v->v_handover == QUERN_POSIX_SPIN) && ours_soon(v))
 		return 0;
 	return sleep_for_turn(vh, v, word);
 }

@@ -464,11 +464,11 @@ quern_sim_disk_read(struct quern_sim_disk *d, uint64_t off, void *buf,
 
 int
 quern_sim_disk_write(struct quern_sim_disk *d, uint64_t off, const void *buf,
-    size_t len)
+    size_t len, int safe)
 {
 	if (!in_range(d, off, len))
 		return -EINVAL;
-	return disk_put(d, off, buf, len, true);
+	return disk_put(d, off, buf, len, safe != 0);
 }
 
 void

@@ -149,13 +149,15 @@ int quern_sim_disk_crash(struct quern_sim_disk *d, uint64_t seed,
     __attribute__((warn_unused_result));
 
 /*
- * quern_sim_disk_read and quern_sim_disk_write get at its contents, cache
- * included, behind the kernels' backs.  -EINVAL (range), -ENOMEM.
+ * quern_sim_disk_read and quern_sim_disk_write get at its contents behind the
+ * kernels' backs.  Reading sees what is pending; what is written is safe at
+ * once (`safe`), or pending like a kernel's write.  -EINVAL (range),
+ * -ENOMEM.
  */
 int quern_sim_disk_read(struct quern_sim_disk *d, uint64_t off, void *buf,
     size_t len);
 int quern_sim_disk_write(struct quern_sim_disk *d, uint64_t off,
-    const void *buf, size_t len);
+    const void *buf, size_t len, int safe);
 
 /* Counters. */
 void quern_sim_disk_stats(const struct quern_sim_disk *d,

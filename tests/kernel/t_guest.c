@@ -17,9 +17,9 @@
 
 #include "kernel/impl.h"
 
-#define CODE UINT64_C(0x400000)
-#define DATA UINT64_C(0x10000000)
-#define CALLS 1000u
+#define CODE     UINT64_C(0x400000)
+#define DATA     UINT64_C(0x10000000)
+#define CALLS    1000u
 #define SLICE_NS 500000u
 
 enum { RAX = 0, RBX = 1, RDI = 5, RSP = 7, R15 = 15 };
@@ -60,10 +60,10 @@ struct guest {
 	uint64_t slice;
 	struct qpage *code, *data;
 	struct quern_vmframe f;
-	uint64_t exit;     /* what it exited with */
+	uint64_t exit; /* what it exited with */
 	unsigned calls, reads, writes, kicks;
-	uint32_t running;  /* [a] has been kicked at least once */
-	uint32_t stop;     /* [a] */
+	uint32_t running; /* [a] has been kicked at least once */
+	uint32_t stop;    /* [a] */
 	int error;
 };
 
@@ -154,8 +154,7 @@ guest_thread(void *arg)
 {
 	struct guest *g = arg;
 
-	while (g->error == 0 &&
-	    !__atomic_load_n(&g->stop, __ATOMIC_ACQUIRE)) {
+	while (g->error == 0 && !__atomic_load_n(&g->stop, __ATOMIC_ACQUIRE)) {
 		g->error = qguest_run(g->id, &g->f, g->slice);
 		if (g->error == 0)
 			g->error = guest_event(g);
@@ -293,18 +292,19 @@ static void
 run_pair(unsigned ncpu, unsigned runners)
 {
 	struct quern *a = make_kernel(ncpu, runners), *b = make_kernel(2, 1);
-	struct hammer ha = {.k = a}, hb = {.k = b};
+	struct hammer ha = { .k = a }, hb = { .k = b };
 	struct pair p;
 	pthread_t ta, tb;
 	void *why;
 	uint32_t hint = 0;
 
 	memset(&p, 0, sizeof(p));
-	p.calls = (struct guest){
-		.k = a, .id = 1, .entry = CODE, .slice = SLICE_NS};
-	p.spin = (struct guest){
-		.k = a, .id = 2, .slice = SLICE_NS,
-		.entry = CODE + (uint64_t)(guest_spin - guest_calls)};
+	p.calls =
+	    (struct guest){ .k = a, .id = 1, .entry = CODE, .slice = SLICE_NS };
+	p.spin = (struct guest){ .k = a,
+		.id = 2,
+		.slice = SLICE_NS,
+		.entry = CODE + (uint64_t)(guest_spin - guest_calls) };
 	ck_assert_int_eq(host_call(a, NULL, &hint, start_spin, &p), 0);
 	pthread_create(&ta, NULL, hammer_main, &ha);
 	pthread_create(&tb, NULL, hammer_main, &hb);
@@ -348,8 +348,7 @@ join_spin(void *arg)
 	struct pair *p = arg;
 	uint32_t hint = 0;
 
-	return (void *)(intptr_t)host_call(p->spin.k, NULL, &hint, end_spin,
-	    p);
+	return (void *)(intptr_t)host_call(p->spin.k, NULL, &hint, end_spin, p);
 }
 
 static int64_t
@@ -367,8 +366,8 @@ spin_main(void *arg)
 	struct pair *p = arg;
 	uint32_t hint = 0;
 
-	return (void *)(intptr_t)host_call(p->spin.k, NULL, &hint, spin_here,
-	    p);
+	return (
+	    void *)(intptr_t)host_call(p->spin.k, NULL, &hint, spin_here, p);
 }
 
 static void
@@ -385,7 +384,7 @@ setup_spin(void *arg)
 
 START_TEST(panic_with_guest)
 {
-	struct quern_config c = {.host = quern_posix(), .log = quiet};
+	struct quern_config c = { .host = quern_posix(), .log = quiet };
 	struct pair p;
 	pthread_t t, t2;
 	uint32_t hint = 0;
@@ -400,8 +399,7 @@ START_TEST(panic_with_guest)
 	    0);
 	pthread_create(&t, NULL, spin_main, &p);
 	/* Wants the only vCPU, gets it once, and joins nobody: blocks. */
-	while (!__atomic_load_n(&p.spin.k->k_cpu[0]->v_guest,
-	    __ATOMIC_ACQUIRE))
+	while (!__atomic_load_n(&p.spin.k->k_cpu[0]->v_guest, __ATOMIC_ACQUIRE))
 		sched_yield();
 	ck_assert_int_eq(quern_destroy(p.spin.k), -Q_EBUSY);
 	quern_kill(p.spin.k, "test");

@@ -1,0 +1,491 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Block devices: every kind of disk against a plain array.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include <kernel/block.h>
+#include <kernel/impl.h>
+#include <kernel/partition.h>
+
+#include "ktest.h"
+
+#define SIZE (256u << 10)
+#define OPS  200u
+
+struct ctx {
+	struct kenv *e;
+	struct quern *k;
+	uint8_t model[SIZE], buf[SIZE];
+	uint64_t rng;
+};
+
+static uint64_t
+draw(struct ctx *c, uint64_t below)
+{
+	c->rng = c->rng * UINT64_C(6364136223846793005) + 1442695040888963407u;
+	return (c->rng >> 33) % below;
+}
+
+/* Random reads, writes, zeroes and flushes, each checked. */
+static void
+exercise(struct ctx *c, struct qdisk *d)
+{
+	uint64_t off, len, sector = d->qd_sector;
+	struct qbio b;
+	unsigned i, n;
+
+	for (i = 0; i < OPS; i++) {
+		off = draw(c, d->qd_size / sector) * sector;
+		len = (1 + draw(c, 64)) * sector;
+		if (len > d->qd_size - off)
+			len = d->qd_size - off;
+		switch (draw(c, 4)) {
+		case 0:
+			for (n = 0; n < len; n++)
+				c->buf[n] = (uint8_t)draw(c, 256);
+			memcpy(c->model + off, c->buf, len);
+			KCHECK_EQ(c->e, qdisk_write(d, off, c->buf, len), 0);
+			break;
+		case 1:
+			b = (struct qbio){ .b_cmd = QUERN_BLK_ZERO,
+				.b_off = off,
+				.b_len = len };
+			memset(c->model + off, 0, len);
+			KCHECK_EQ(c->e, qbio_wait(d, &b), 0);
+			break;
+		case 2:
+			KCHECK_EQ(c->e, qdisk_flush(d), 0);
+			break;
+		default:
+			KCHECK_EQ(c->e, qdisk_read(d, off, c->buf, len), 0);
+			KCHECK(c->e, memcmp(c->buf, c->model + off, len) == 0);
+			break;
+		}
+	}
+	KCHECK_EQ(c->e, qdisk_read(d, 0, c->buf, d->qd_size), 0);
+	KCHECK(c->e, memcmp(c->buf, c->model, d->qd_size) == 0);
+}
+
+static void
+bad_requests(struct ctx *c, struct qdisk *d)
+{
+	struct quern_iov iov = { c->buf, 512 };
+	struct qbio b = { .b_cmd = QUERN_BLK_READ, .b_iov = &iov, .b_niov = 1 };
+
+	b.b_len = 512, b.b_off = d->qd_size;
+	KCHECK_EQ(c->e, qbio_wait(d, &b), -Q_EINVAL);
+	b.b_off = 1;
+	KCHECK_EQ(c->e, qbio_wait(d, &b), -Q_EINVAL);
+	b.b_off = 0, b.b_len = 1024;
+	KCHECK_EQ(c->e, qbio_wait(d, &b), -Q_EINVAL);
+	b.b_len = 0;
+	KCHECK_EQ(c->e, qbio_wait(d, &b), -Q_EINVAL);
+	b.b_len = 512, b.b_cmd = 99;
+	KCHECK_EQ(c->e, qbio_wait(d, &b), -Q_EINVAL);
+	b.b_cmd = QUERN_BLK_READ, b.b_off = UINT64_MAX & ~UINT64_C(511);
+	KCHECK_EQ(c->e, qbio_wait(d, &b), -Q_EINVAL);
+}
+
+/* ---- the kinds ------------------------------------------------------------- */
+
+static int64_t
+in_ram(void *arg)
+{
+	struct ctx *c = arg;
+	struct qdisk *d, *other;
+
+	if (!KCHECK_EQ(c->e, qdisk_ram(c->k, "ram", SIZE, &d), 0))
+		return 0;
+	KCHECK_EQ(c->e, qdisk_ram(c->k, "ram", SIZE, &other), -Q_EEXIST);
+	KCHECK_EQ(c->e, qdisk_ram(c->k, "odd", 1000, &other), -Q_EINVAL);
+	other = qdisk_find(c->k, "ram");
+	KCHECK(c->e, other == d);
+	qdisk_put(other);
+	KCHECK(c->e, qdisk_find(c->k, "none") == NULL);
+	exercise(c, d);
+	bad_requests(c, d);
+	qdisk_put(d);
+	KCHECK(c->e, qdisk_find(c->k, "ram") == NULL);
+	return 0;
+}
+
+static int
+cb_read(void *arg, uint64_t off, void *buf, size_t len)
+{
+	memcpy(buf, (char *)arg + off, len);
+	return 0;
+}
+
+static int
+cb_write(void *arg, uint64_t off, const void *buf, size_t len)
+{
+	memcpy((char *)arg + off, buf, len);
+	return 0;
+}
+
+static int
+cb_fail(void *arg, uint64_t off, void *buf, size_t len)
+{
+	(void)arg, (void)off, (void)buf, (void)len;
+	return -Q_EIO;
+}
+
+static const struct qdisk_callbacks callbacks = {
+	.dc_read = cb_read,
+	.dc_write = cb_write,
+};
+
+static const struct qdisk_callbacks failing = { .dc_read = cb_fail };
+
+static int64_t
+of_callbacks(void *arg)
+{
+	struct ctx *c = arg;
+	struct qdisk *d;
+	char *mem = calloc(1, SIZE);
+
+	if (KCHECK_EQ(c->e,
+		qdisk_callback(c->k, "cb", SIZE, 4096, &callbacks, mem, &d),
+		0)) {
+		exercise(c, d);
+		KCHECK(c->e, memcmp(mem, c->model, SIZE) == 0);
+		qdisk_put(d);
+	}
+	if (KCHECK_EQ(c->e,
+		qdisk_callback(c->k, "bad", SIZE, 512, &failing, NULL, &d),
+		0)) {
+		KCHECK_EQ(c->e, qdisk_read(d, 0, c->buf, 512), -Q_EIO);
+		KCHECK_EQ(c->e, qdisk_write(d, 0, c->buf, 512), -Q_EROFS);
+		qdisk_put(d);
+	}
+	free(mem);
+	return 0;
+}
+
+static int64_t
+views(void *arg)
+{
+	struct ctx *c = arg;
+	struct qdisk *ram, *ro, *cow, *slice;
+	uint8_t *before = malloc(SIZE);
+
+	KCHECK_EQ(c->e, qdisk_ram(c->k, "ram", SIZE, &ram), 0);
+	exercise(c, ram);
+	memcpy(before, c->model, SIZE);
+	KCHECK_EQ(c->e, qdisk_readonly(ram, "ro", &ro), 0);
+	KCHECK_EQ(c->e, qdisk_write(ro, 0, c->buf, 512), -Q_EROFS);
+	KCHECK_EQ(c->e, qdisk_read(ro, 512, c->buf, 4096), 0);
+	KCHECK(c->e, memcmp(c->buf, c->model + 512, 4096) == 0);
+	KCHECK_EQ(c->e, qdisk_cow(ro, "cow", &cow), 0);
+	qdisk_put(ro);
+	exercise(c, cow);
+	qdisk_put(cow);
+	/* What was written over the view has vanished with it. */
+	KCHECK_EQ(c->e, qdisk_read(ram, 0, c->buf, SIZE), 0);
+	KCHECK(c->e, memcmp(c->buf, before, SIZE) == 0);
+	KCHECK_EQ(c->e, qdisk_slice(ram, "x", SIZE, 512, &slice), -Q_EINVAL);
+	KCHECK_EQ(c->e, qdisk_slice(ram, "s", 8192, 65536, &slice), 0);
+	memcpy(c->model, before + 8192, 65536);
+	exercise(c, slice);
+	KCHECK_EQ(c->e, qdisk_read(ram, 8192, c->buf, 65536), 0);
+	KCHECK(c->e, memcmp(c->buf, c->model, 65536) == 0);
+	bad_requests(c, slice);
+	qdisk_put(slice);
+	qdisk_put(ram);
+	free(before);
+	return 0;
+}
+
+#define MANY 64u
+
+struct many {
+	struct qwaitq wq;
+	unsigned left, failed;
+};
+
+static void
+one_done(struct qbio *b)
+{
+	struct many *m = b->b_arg;
+
+	qspin_lock(&m->wq.w_lock);
+	m->failed += b->b_error != 0;
+	if (--m->left == 0)
+		(void)qwaitq_wake_locked(&m->wq);
+	qspin_unlock(&m->wq.w_lock);
+}
+
+/* Neighbours submitted at once, in no order: they are merged, all are done. */
+static void
+together(struct ctx *c, struct qdisk *d)
+{
+	struct many m = { .left = MANY };
+	struct quern_iov *iov = calloc(MANY, sizeof(*iov));
+	struct qbio *b = calloc(MANY, sizeof(*b)), *bp[MANY];
+	unsigned i;
+
+	qwaitq_init(&m.wq);
+	for (i = 0; i < MANY; i++) {
+		iov[i].iov_base = c->buf + i * 512;
+		iov[i].iov_len = 512;
+		b[i].b_cmd = QUERN_BLK_READ;
+		b[i].b_iov = &iov[i];
+		b[i].b_niov = 1;
+		b[i].b_len = 512;
+		b[i].b_off = i * 512;
+		b[i].b_done = one_done;
+		b[i].b_arg = &m;
+		bp[i] = &b[i];
+	}
+	for (i = 0; i < MANY; i++) {
+		unsigned j = (unsigned)draw(c, MANY);
+		struct qbio *t = bp[i];
+
+		bp[i] = bp[j];
+		bp[j] = t;
+	}
+	memset(c->buf, 0xee, MANY * 512);
+	qbio_submit_many(d, bp, MANY);
+	qspin_lock(&m.wq.w_lock);
+	while (m.left != 0) {
+		(void)qwaitq_sleep(&m.wq, &m.wq.w_lock, 0, QUERN_NEVER);
+		qspin_lock(&m.wq.w_lock);
+	}
+	qspin_unlock(&m.wq.w_lock);
+	KCHECK_EQ(c->e, m.failed, 0);
+	KCHECK(c->e, memcmp(c->buf, c->model, MANY * 512) == 0);
+	free(iov);
+	free(b);
+}
+
+/* A disk of the world, with latencies, so that completions are events. */
+static int64_t
+of_the_world(void *arg)
+{
+	struct ctx *c = arg;
+	struct qdisk *d, *other;
+
+	if (!KCHECK_EQ(c->e, qdisk_open(c->k, "sim:d", 0, &d), 0))
+		return 0;
+	KCHECK_EQ(c->e, qdisk_open(c->k, "sim:d", 0, &other), -Q_EBUSY);
+	KCHECK_EQ(c->e, qdisk_open(c->k, "sim:no", 0, &other), -Q_ENOENT);
+	KCHECK_EQ(c->e, qdisk_open(c->k, "no:no", 0, &other),
+	    -Q_EPROTONOSUPPORT);
+	exercise(c, d);
+	bad_requests(c, d);
+	together(c, d);
+	qdisk_put(d);
+	return 0;
+}
+
+static void
+run_in_kernel(struct kenv *e, int64_t (*fn)(void *))
+{
+	struct ctx *c = calloc(1, sizeof(*c));
+
+	c->e = e;
+	c->rng = e->sim != NULL ? quern_sim_seed(e->sim) : 1;
+	c->k = kenv_kernel(e);
+	if (c->k != NULL)
+		KCHECK_EQ(e, kcall(c->k, fn, c), 0);
+	kenv_destroy(e, c->k);
+	free(c);
+}
+
+static void
+ram_disk(struct kenv *e)
+{
+	run_in_kernel(e, in_ram);
+}
+
+static void
+callback_disk(struct kenv *e)
+{
+	run_in_kernel(e, of_callbacks);
+}
+
+static void
+view_disks(struct kenv *e)
+{
+	run_in_kernel(e, views);
+}
+
+static void
+world_disk(struct kenv *e)
+{
+	struct quern_sim_disk_config dc = {
+		.size = SIZE,
+		.cache = 1,
+		.reorder = 1,
+		.discard = 1,
+		.latency_ns = 100000,
+	};
+	struct quern_sim_disk *d;
+
+	if (e->sim == NULL)
+		return;
+	KCHECK_EQ(e, quern_sim_disk(e->sim, "d", &dc, &d), 0);
+	run_in_kernel(e, of_the_world);
+}
+
+/* ---- partition tables -------------------------------------------------------- */
+
+static void
+put32(uint8_t *p, uint64_t x)
+{
+	unsigned i;
+
+	for (i = 0; i < 4; i++)
+		p[i] = (uint8_t)(x >> 8 * i);
+}
+
+static void
+put64(uint8_t *p, uint64_t x)
+{
+	put32(p, x);
+	put32(p + 4, x >> 32);
+}
+
+static void
+mbr_entry(uint8_t *sector, unsigned i, uint8_t type, uint32_t lba,
+    uint32_t count)
+{
+	uint8_t *e = sector + 446 + 16 * i;
+
+	e[4] = type;
+	put32(e + 8, lba);
+	put32(e + 12, count);
+	sector[510] = 0x55;
+	sector[511] = 0xaa;
+}
+
+static uint32_t
+crc(const uint8_t *p, size_t len)
+{
+	uint32_t c = UINT32_MAX;
+	unsigned i;
+
+	while (len-- > 0)
+		for (c ^= *p++, i = 0; i < 8; i++)
+			c = c >> 1 ^ (c & 1 ? UINT32_C(0xedb88320) : 0);
+	return ~c;
+}
+
+static void
+gpt_header(uint8_t *disk, uint64_t lba, uint64_t entries)
+{
+	uint8_t *h = disk + lba * 512;
+
+	memset(h, 0, 512);
+	memcpy(h, "EFI PART", 8);
+	put32(h + 8, 0x10000);
+	put32(h + 12, 92);
+	put64(h + 24, lba);
+	put64(h + 32, SIZE / 512 - lba);
+	put64(h + 72, entries);
+	put32(h + 80, 4);
+	put32(h + 84, 128);
+	put32(h + 88, crc(disk + entries * 512, 512));
+	put32(h + 16, crc(h, 92));
+}
+
+static int64_t
+mbr(void *arg)
+{
+	struct ctx *c = arg;
+	struct qpart_table *t = calloc(1, sizeof(*t));
+	struct qdisk *d, *part;
+	uint8_t *m = c->model;
+
+	KCHECK_EQ(c->e, qdisk_memory(c->k, "m", m, SIZE, 0, &d), 0);
+	KCHECK_EQ(c->e, qpart_read(d, t), 0);
+	KCHECK_EQ(c->e, t->pt_scheme, QPART_NONE);
+	mbr_entry(m, 0, 0x83, 8, 100);
+	mbr_entry(m, 2, 0x0c, 108, 20);
+	mbr_entry(m, 3, 0x05, 200, 200);
+	mbr_entry(m + 200 * 512, 0, 0x82, 2, 10);
+	mbr_entry(m + 200 * 512, 1, 0x05, 50, 60);
+	mbr_entry(m + 250 * 512, 0, 0x83, 2, 58);
+	KCHECK_EQ(c->e, qpart_read(d, t), 0);
+	KCHECK_EQ(c->e, t->pt_scheme, QPART_MBR);
+	if (KCHECK_EQ(c->e, t->pt_n, 4)) {
+		KCHECK_EQ(c->e, t->pt_part[1].pt_number, 3);
+		KCHECK_EQ(c->e, t->pt_part[2].pt_number, 5);
+		KCHECK_EQ(c->e, t->pt_part[2].pt_off, 202 * 512);
+		KCHECK_EQ(c->e, t->pt_part[3].pt_number, 6);
+		KCHECK_EQ(c->e, t->pt_part[3].pt_off, 252 * 512);
+		KCHECK_EQ(c->e, t->pt_part[3].pt_len, 58 * 512);
+	}
+	KCHECK_EQ(c->e, qpart_open(d, 6, &part), 0);
+	m[252 * 512] = 77;
+	KCHECK_EQ(c->e, qdisk_read(part, 0, c->buf, 512), 0);
+	KCHECK_EQ(c->e, c->buf[0], 77);
+	qdisk_put(part);
+	KCHECK_EQ(c->e, qpart_open(d, 7, &part), -Q_ENOENT);
+	/* A circle, a partition beyond the end, a chain out of the disk. */
+	mbr_entry(m + 250 * 512, 1, 0x05, 0, 60);
+	KCHECK_EQ(c->e, qpart_read(d, t), -Q_EUCLEAN);
+	mbr_entry(m + 250 * 512, 1, 0x05, 1u << 30, 60);
+	KCHECK_EQ(c->e, qpart_read(d, t), -Q_EUCLEAN);
+	mbr_entry(m + 250 * 512, 1, 0, 0, 0);
+	mbr_entry(m, 0, 0x83, 500, 100);
+	KCHECK_EQ(c->e, qpart_read(d, t), -Q_EUCLEAN);
+	qdisk_put(d);
+	free(t);
+	return 0;
+}
+
+static int64_t
+gpt(void *arg)
+{
+	struct ctx *c = arg;
+	struct qpart_table *t = calloc(1, sizeof(*t));
+	struct qdisk *d;
+	uint8_t *m = c->model, *e = m + 2 * 512;
+	uint64_t last = SIZE / 512 - 1;
+
+	mbr_entry(m, 0, 0xee, 1, UINT32_MAX);
+	memset(e, 0xab, 16);
+	put64(e + 32, 40);
+	put64(e + 40, 99);
+	e[56] = 'r', e[58] = 'o', e[60] = 't';
+	memcpy(m + (last - 1) * 512, e, 512);
+	gpt_header(m, 1, 2);
+	gpt_header(m, last, last - 1);
+	KCHECK_EQ(c->e, qdisk_memory(c->k, "m", m, SIZE, 0, &d), 0);
+	KCHECK_EQ(c->e, qpart_read(d, t), 0);
+	KCHECK_EQ(c->e, t->pt_scheme, QPART_GPT);
+	KCHECK(c->e, !t->pt_backup);
+	if (KCHECK_EQ(c->e, t->pt_n, 1)) {
+		KCHECK_EQ(c->e, t->pt_part[0].pt_off, 40 * 512);
+		KCHECK_EQ(c->e, t->pt_part[0].pt_len, 60 * 512);
+		KCHECK(c->e, strcmp(t->pt_part[0].pt_label, "rot") == 0);
+	}
+	m[512 + 40] ^= 1; /* the primary header, then the backup's entries */
+	KCHECK_EQ(c->e, qpart_read(d, t), 0);
+	KCHECK(c->e, t->pt_backup && t->pt_n == 1);
+	m[(last - 1) * 512 + 300] ^= 1;
+	KCHECK_EQ(c->e, qpart_read(d, t), -Q_EUCLEAN);
+	qdisk_put(d);
+	free(t);
+	return 0;
+}
+
+static void
+partitions(struct kenv *e)
+{
+	e->quiet = true;
+	run_in_kernel(e, mbr);
+	run_in_kernel(e, gpt);
+}
+
+const struct kcase kblock_cases[] = {
+	{ .name = "ram_disk", .body = ram_disk, .seeds = 20 },
+	{ .name = "callback_disk", .body = callback_disk, .seeds = 10 },
+	{ .name = "view_disks", .body = view_disks, .seeds = 60 },
+	{ .name = "world_disk", .body = world_disk, .seeds = 100 },
+	{ .name = "partitions", .body = partitions, .seeds = 10 },
+	{ .name = NULL },
+};

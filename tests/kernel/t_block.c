@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Block devices on both hosts, and what crashes may leave of a simulated disk.
+ */
+#include <string.h>
+
+#include "kmain.h"
+
+extern const struct kcase kblock_cases[];
+
+KCASE_TESTS(kblock_cases)
+
+#define SECTOR 512u
+#define UNITS  8u
+
+/* What is in the sectors of a crashed state: bit i: sector i is new. */
+static unsigned
+survivors(struct quern_sim_disk *d, uint64_t seed, unsigned n)
+{
+	struct quern_sim_disk *s;
+	unsigned char buf[SECTOR];
+	unsigned i, bits = 0;
+
+	ck_assert_int_eq(quern_sim_disk_crash(d, seed, "crashed", &s), 0);
+	for (i = 0; i < n; i++) {
+		ck_assert_int_eq(quern_sim_disk_read(s, i * SECTOR, buf,
+				     SECTOR),
+		    0);
+		ck_assert(buf[0] == buf[SECTOR - 1]);
+		bits |= (unsigned)(buf[0] != 0) << i;
+	}
+	quern_sim_disk_destroy(s);
+	return bits;
+}
+
+/* Eight sectors pending: which states are there? */
+static void
+states(const struct quern_sim_disk_config *dc, unsigned writes,
+    unsigned char seen[1u << UNITS])
+{
+	struct quern_sim_config sc = { .seed = 1 };
+	struct quern_sim *w;
+	struct quern_sim_disk *d;
+	unsigned char buf[UNITS * SECTOR];
+	size_t len = UNITS / writes * SECTOR;
+	unsigned i;
+
+	memset(seen, 0, 1u << UNITS);
+	memset(buf, 1, sizeof(buf));
+	ck_assert_int_eq(quern_sim_create(&sc, &w), 0);
+	ck_assert_int_eq(quern_sim_disk(w, "d", dc, &d), 0);
+	for (i = 0; i < writes; i++)
+		ck_assert_int_eq(quern_sim_disk_write(d, i * len, buf, len, 0),
+		    0);
+	ck_assert_uint_eq(survivors(d, 0, UNITS), 0);
+	ck_assert_uint_eq(survivors(d, 1, UNITS), (1u << UNITS) - 1);
+	for (i = 2; i < 4000; i++)
+		seen[survivors(d, i, UNITS)] = 1;
+	quern_sim_destroy(w);
+}
+
+START_TEST(crash_in_order)
+{
+	struct quern_sim_disk_config dc = { .size = 65536, .cache = 1 };
+	unsigned char seen[1u << UNITS];
+	unsigned i;
+
+	states(&dc, UNITS, seen);
+	for (i = 0; i < sizeof(seen); i++)
+		ck_assert_msg(seen[i] == ((i & (i + 1)) == 0),
+		    "state %x is%s there", i, seen[i] ? "" : " not");
+}
+END_TEST
+
+START_TEST(crash_reordered)
+{
+	struct quern_sim_disk_config dc = { .size = 65536,
+		.cache = 1,
+		.reorder = 1 };
+	unsigned char seen[1u << UNITS];
+	unsigned i, n = 0;
+
+	states(&dc, UNITS, seen);
+	for (i = 0; i < sizeof(seen); i++)
+		n += seen[i];
+	ck_assert_uint_gt(n, 250);
+}
+END_TEST
+
+START_TEST(crash_torn)
+{
+	struct quern_sim_disk_config dc = { .size = 65536,
+		.cache = 1,
+		.atomic = 2 * SECTOR };
+	unsigned char seen[1u << UNITS];
+	unsigned i, n = 0;
+
+	states(&dc, 1, seen);
+	for (i = 0; i < sizeof(seen); i++) {
+		n += seen[i];
+		/* Never half of an atomic unit. */
+		ck_assert(!seen[i] || ((i ^ i >> 1) & 0x55) == 0);
+	}
+	ck_assert_uint_eq(n, 16);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("block");
+	TCase *tc = tcase_create("crash");
+
+	KCASE_ADD(s, kblock_cases);
+	tcase_add_test(tc, crash_in_order);
+	tcase_add_test(tc, crash_reordered);
+	tcase_add_test(tc, crash_torn);
+	suite_add_tcase(s, tc);
+	return kmain(s);
+}

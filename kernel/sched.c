@@ -335,13 +335,14 @@ look_around(struct qcpu *v)
 {
 	struct quern *k = v->v_k;
 	struct qcpu_sched *r = v->v_sched;
+	uint64_t next = __atomic_load_n(&r->r_next, __ATOMIC_RELAXED);
 	unsigned n;
 
 	if (__atomic_load_n(&r->r_inflight, __ATOMIC_RELAXED) != 0)
 		(void)k->k_hyper->cpu_idle(k->k_ctx, NULL,
-		    (uint64_t)1 << v->v_id, r->r_next);
+		    (uint64_t)1 << v->v_id, next);
 	n = run_inbox(v);
-	if (r->r_next != QUERN_NEVER)
+	if (next != QUERN_NEVER)
 		n += wheel_run(v, qclock_mono(k));
 	if (__atomic_load_n(&k->k_intr, __ATOMIC_RELAXED))
 		proc_interrupts(k);

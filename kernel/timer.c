@@ -124,7 +124,7 @@ wheel_run(struct qcpu *v, uint64_t now)
 	unsigned l, s, n = 0;
 	uint64_t tick, target = now >> QWHEEL_SHIFT;
 
-	if (v->v_sched->r_next > now)
+	if (__atomic_load_n(&v->v_sched->r_next, __ATOMIC_RELAXED) > now)
 		return 0;
 	vspin_lock(k, &w->wh_lock);
 	while (wheel_next(w, &l, &s, &tick) && tick <= target) {

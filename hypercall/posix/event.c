@@ -79,9 +79,8 @@ make_ring(struct machine *m, unsigned cpu)
 	return error;
 }
 
-/* The back end of `cpu`, made if need be: enum backend or -errno. */
-static int
-backend(struct machine *m, unsigned cpu)
+int
+host_event_backend(struct machine *m, unsigned cpu)
 {
 	struct hcpu *c = &m->m_cpu[cpu];
 	int b = (int)atomic_load(&c->c_backend), error;
@@ -111,7 +110,7 @@ int
 host_event_poll(struct machine *m, unsigned cpu, int fd, short mask,
     uint64_t key, bool *ringp)
 {
-	int b = backend(m, cpu), error;
+	int b = host_event_backend(m, cpu), error;
 
 	if (b < 0)
 		return b;

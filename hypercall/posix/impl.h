@@ -22,6 +22,7 @@
 #include "posix.h"
 
 #define HOST_NCHAN  256u /* channels of a machine */
+#define HOST_NDISK  64u  /* disks of a machine */
 #define HOST_MAXCPU QUERN_MAXCPU
 
 #define NS_PER_SEC UINT64_C(1000000000)
@@ -47,6 +48,8 @@ enum backend { BACKEND_NONE = 0, BACKEND_RING, BACKEND_POLLER };
 
 struct ring;
 struct poller;
+struct bdev;
+struct blkworker;
 struct chan;
 struct vmhost;
 
@@ -101,6 +104,8 @@ struct machine {
 	size_t m_ramlen;                         /* [m] */
 	struct chan *_Atomic m_chan[HOST_NCHAN]; /* [a] kept until end() */
 	struct vmhost *_Atomic m_vm;             /* [a] set under m_lock */
+	struct bdev *_Atomic m_bdev[HOST_NDISK]; /* [a] set under m_lock */
+	struct blkworker *_Atomic m_blkworker;   /* [a] set under m_lock */
 	struct runner m_runner[HOST_MAXCPU];
 	struct hcpu m_cpu[];
 };
@@ -177,6 +182,9 @@ int host_event_poll(struct machine *, unsigned cpu, int fd, short mask,
 void host_event_unpoll(struct machine *, unsigned cpu, int fd, uint64_t key,
     bool ring);
 
+/* The back end of `cpu`, made if need be: enum backend or -errno. */
+int host_event_backend(struct machine *, unsigned cpu);
+
 /* Queue `ev` for delivery by cpu_idle; never waits, may wake a waiter. */
 void host_event_post(struct machine *, struct quern_event *, int64_t result);
 
@@ -241,6 +249,7 @@ int host_blk_open(void *, const char *, unsigned, struct quern_blk_info *,
     uint32_t *);
 void host_blk_close(void *, uint32_t);
 int host_blk_submit(void *, unsigned, struct quern_blk_op *, unsigned);
+void host_blk_end(struct machine *);
 int host_net_open(void *, const char *, struct quern_net_info *, uint32_t *);
 void host_net_close(void *, uint32_t);
 int host_net_send(void *, unsigned, uint32_t, struct quern_packet *, unsigned,

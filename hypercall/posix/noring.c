@@ -49,3 +49,11 @@ host_ring_reap(struct machine *m, unsigned cpu)
 	(void)m, (void)cpu;
 	return 0;
 }
+
+unsigned
+host_ring_blk(struct machine *m, unsigned cpu, struct quern_blk_op **ops,
+    const int *fds, unsigned n)
+{
+	(void)m, (void)cpu, (void)ops, (void)fds, (void)n;
+	return 0;
+}

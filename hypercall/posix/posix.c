@@ -169,6 +169,7 @@ host_end(void *ctx)
 
 	host_vm_end(m);
 	host_poller_end(m);
+	host_blk_end(m);
 	host_chan_end(m);
 	host_event_end(m);
 	host_chan_free(m);

@@ -14,18 +14,24 @@
  * the kernel.
  */
 #include <liburing.h>
+#include <linux/falloc.h>
 #include <stdlib.h>
+#include <sys/uio.h>
 
-#include "impl.h"
+#include "blk.h"
 
-#define RING_ENTRIES 32
+#define RING_ENTRIES 64
 
 struct ring {
 	struct io_uring r_uring;
 	pthread_mutex_t r_lock;
 };
 
-/* What a cancellation completes with; no channel has this key. */
+/*
+ * What completes with which key: a channel's watch with its own, which is odd; a
+ * disk operation with the address of its event, which is even; a cancellation
+ * with this.
+ */
 #define KEY_NONE 0
 
 int
@@ -133,15 +139,64 @@ host_ring_ready(struct ring *r)
 		IORING_SQ_CQ_OVERFLOW) != 0;
 }
 
-/* The next completion's key, if there is one. */
+/* What an operation on a disk is to io_uring. */
+static void
+prep_blk(struct io_uring_sqe *sqe, const struct quern_blk_op *op, int fd)
+{
+	const struct iovec *iov = (const struct iovec *)op->b_iov;
+
+	switch (op->b_cmd) {
+	case QUERN_BLK_READ:
+		io_uring_prep_readv(sqe, fd, iov, op->b_niov, op->b_off);
+		break;
+	case QUERN_BLK_WRITE:
+		io_uring_prep_writev2(sqe, fd, iov, op->b_niov, op->b_off,
+		    (op->b_flags & QUERN_BLK_FUA) != 0 ? RWF_DSYNC : 0);
+		break;
+	case QUERN_BLK_FLUSH:
+		io_uring_prep_fsync(sqe, fd, IORING_FSYNC_DATASYNC);
+		break;
+	default:
+		io_uring_prep_fallocate(sqe, fd, host_blk_falloc(op),
+		    (off_t)op->b_off, (off_t)op->b_len);
+		break;
+	}
+	io_uring_sqe_set_data64(sqe, (uint64_t)(uintptr_t)op->b_ev);
+}
+
+unsigned
+host_ring_blk(struct machine *m, unsigned cpu, struct quern_blk_op **ops,
+    const int *fds, unsigned n)
+{
+	struct hcpu *c = &m->m_cpu[cpu];
+	struct ring *r = c->c_ring;
+	struct io_uring_sqe *sqe;
+	unsigned i;
+
+	pthread_mutex_lock(&r->r_lock);
+	for (i = 0; i < n; i++) {
+		sqe = get_sqe(r);
+		if (sqe == NULL)
+			break;
+		prep_blk(sqe, ops[i], fds[i]);
+		atomic_fetch_add(&c->c_inflight, 1);
+	}
+	/* What could not be handed over goes with the next attempt. */
+	(void)submit(r);
+	pthread_mutex_unlock(&r->r_lock);
+	return i;
+}
+
+/* The next completion's key and result, if there is one. */
 static bool
-next_key(struct hcpu *c, uint64_t *keyp)
+next_key(struct hcpu *c, uint64_t *keyp, int *resp)
 {
 	struct io_uring_cqe *cqe;
 
 	if (io_uring_peek_cqe(&c->c_ring->r_uring, &cqe) != 0)
 		return false;
 	*keyp = cqe->user_data;
+	*resp = cqe->res;
 	io_uring_cqe_seen(&c->c_ring->r_uring, cqe);
 	atomic_fetch_sub(&c->c_inflight, 1);
 	return true;
@@ -153,13 +208,22 @@ host_ring_reap(struct machine *m, unsigned cpu)
 	struct hcpu *c = &m->m_cpu[cpu];
 	struct quern_event *ev;
 	uint64_t key;
-	int n = 0;
+	int64_t result;
+	int n = 0, res;
 
-	while (next_key(c, &key)) {
-		ev = key != KEY_NONE ? host_chan_take(m, key) : NULL;
+	while (next_key(c, &key, &res)) {
+		if (key == KEY_NONE)
+			continue;
+		result = 0;
+		if ((key & 1) != 0) {
+			ev = host_chan_take(m, key);
+		} else {
+			ev = (struct quern_event *)(uintptr_t)key;
+			result = host_blk_result(ev, res);
+		}
 		if (ev == NULL)
 			continue;
-		m->m_up->event(m->m_core, ev, 0);
+		m->m_up->event(m->m_core, ev, result);
 		n++;
 	}
 	return n;
@@ -176,7 +240,7 @@ host_ring_close(struct machine *m, unsigned cpu)
 	struct __kernel_timespec ts = { .tv_sec = 1 };
 	struct io_uring_cqe *cqe;
 	uint64_t key;
-	int error = 0;
+	int error = 0, res;
 
 	if (submit(c->c_ring) != 0)
 		atomic_store(&c->c_inflight, 0);
@@ -184,8 +248,8 @@ host_ring_close(struct machine *m, unsigned cpu)
 	    (error == 0 || error == -EINTR)) {
 		error = io_uring_wait_cqe_timeout(&c->c_ring->r_uring, &cqe,
 		    &ts);
-		while (next_key(c, &key))
-			;
+		while (next_key(c, &key, &res))
+			continue;
 	}
 	io_uring_queue_exit(&c->c_ring->r_uring);
 	pthread_mutex_destroy(&c->c_ring->r_lock);

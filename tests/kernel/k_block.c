@@ -2,8 +2,10 @@
 /*
  * Block devices: every kind of disk against a plain array.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <kernel/block.h>
 #include <kernel/impl.h>
@@ -280,6 +282,39 @@ of_the_world(void *arg)
 	return 0;
 }
 
+/* A file of the host. */
+static int64_t
+of_the_host(void *arg)
+{
+	struct ctx *c = arg;
+	const char *name = c->e->arg;
+	struct qdisk *d, *other;
+
+	KCHECK_EQ(c->e, qdisk_open(c->k, "file:/nonexistent/x", 0, &d),
+	    -Q_ENOENT);
+	KCHECK_EQ(c->e, qdisk_open(c->k, "file:/", QUERN_BLK_RDONLY, &d),
+	    -Q_EISDIR);
+	KCHECK_EQ(c->e, qdisk_open(c->k, "file:/dev/null", 0, &d), -Q_ENOTBLK);
+	if (!KCHECK_EQ(c->e, qdisk_open(c->k, name, 0, &d), 0))
+		return 0;
+	KCHECK_EQ(c->e, qdisk_open(c->k, name, 0, &other), -Q_EBUSY);
+	KCHECK_EQ(c->e, qdisk_open(c->k, name, QUERN_BLK_RDONLY, &other),
+	    -Q_EBUSY);
+	exercise(c, d);
+	bad_requests(c, d);
+	together(c, d);
+	qdisk_put(d);
+	KCHECK_EQ(c->e, qdisk_open(c->k, name, QUERN_BLK_RDONLY, &d), 0);
+	KCHECK_EQ(c->e, qdisk_write(d, 0, c->buf, 512), -Q_EROFS);
+	KCHECK_EQ(c->e, qdisk_read(d, 0, c->buf, SIZE), 0);
+	KCHECK(c->e, memcmp(c->buf, c->model, SIZE) == 0);
+	/* The file becomes shorter under it. */
+	KCHECK_EQ(c->e, truncate(name + 5, 4096), 0);
+	KCHECK_EQ(c->e, qdisk_read(d, 0, c->buf, 8192), -Q_EIO);
+	qdisk_put(d);
+	return 0;
+}
+
 static void
 run_in_kernel(struct kenv *e, int64_t (*fn)(void *))
 {
@@ -328,6 +363,42 @@ world_disk(struct kenv *e)
 		return;
 	KCHECK_EQ(e, quern_sim_disk(e->sim, "d", &dc, &d), 0);
 	run_in_kernel(e, of_the_world);
+}
+
+static void
+host_file(struct kenv *e, struct quern_host host)
+{
+	char name[64] = "file:/tmp/quern-block-XXXXXX";
+	int fd;
+
+	if (getenv("TMPDIR") != NULL && strlen(getenv("TMPDIR")) < 40)
+		snprintf(name, sizeof(name), "file:%s/XXXXXX",
+		    getenv("TMPDIR"));
+	fd = mkstemp(name + 5);
+	if (!KCHECK(e, fd >= 0 && ftruncate(fd, SIZE) == 0))
+		return;
+	close(fd);
+	e->quiet = true;
+	e->arg = name;
+	e->host = host;
+	run_in_kernel(e, of_the_host);
+	unlink(name + 5);
+}
+
+static void
+file_disk(struct kenv *e)
+{
+	host_file(e, quern_posix());
+}
+
+static void
+file_disk_noring(struct kenv *e)
+{
+	static const struct quern_posix_config pc = {
+		.pc_flags = QUERN_POSIX_NORING
+	};
+
+	host_file(e, quern_posix_with(&pc));
 }
 
 /* ---- partition tables -------------------------------------------------------- */
@@ -486,6 +557,8 @@ const struct kcase kblock_cases[] = {
 	{ .name = "callback_disk", .body = callback_disk, .seeds = 10 },
 	{ .name = "view_disks", .body = view_disks, .seeds = 60 },
 	{ .name = "world_disk", .body = world_disk, .seeds = 100 },
+	{ .name = "file_disk", .body = file_disk },
+	{ .name = "file_disk_noring", .body = file_disk_noring },
 	{ .name = "partitions", .body = partitions, .seeds = 10 },
 	{ .name = NULL },
 };

@@ -31,10 +31,26 @@ extern const char g_flags[], g_segments[];
 
 #define GUEST(label) (GUEST_TEXT + (uint64_t)((label)-guest_text))
 
-enum { RAX, RBX, RCX, RDX, RSI, RDI, RBP, RSP, R8, R9, R10, R11, R12, R13, R14,
-	R15 };
+enum {
+	RAX,
+	RBX,
+	RCX,
+	RDX,
+	RSI,
+	RDI,
+	RBP,
+	RSP,
+	R8,
+	R9,
+	R10,
+	R11,
+	R12,
+	R13,
+	R14,
+	R15
+};
 
-#define MAP_OP(addr, ram, len, prot)                                           \
+#define MAP_OP(addr, ram, len, prot) \
 	((struct quern_vm_op){ QUERN_VM_MAP, (prot), (addr), (len), (ram) })
 
 /* Write the programs into RAM and map them, data and a stack: four pages each. */

@@ -16,7 +16,7 @@
 #include <quern/abi/time.h>
 #include <quern/abi/uio.h>
 
-#include "ktest.h"
+#include <tests/kernel/ktest.h>
 
 extern const struct kcase kpipe_cases[], kpoll_cases[], kepoll_cases[],
     kevent_cases[], kcalls_cases[], kfd_cases[], kpipe_bugs[];

@@ -3,7 +3,7 @@
  * Pipes.
  */
 #include "kcalls.h"
-#include "kmain.h"
+#include <tests/kernel/kmain.h>
 
 KCASE_TESTS(kpipe_cases)
 

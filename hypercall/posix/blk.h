@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Disks, between blk.c (files), ring.c and blkworker.c (who does the work).
+ *
+ * While an operation is in flight its event's own words say what it is:
+ * e_host[1] is the struct bdev, e_host[0] the result that means success.
+ */
+#ifndef QUERN_POSIX_BLK_H
+#define QUERN_POSIX_BLK_H
+
+#include <fcntl.h>
+#include <linux/falloc.h>
+
+#include "impl.h"
+
+struct bdev {
+	int b_fd;
+	bool b_rdonly, b_isblk;
+	uint32_t b_sector;
+	_Atomic uint32_t b_inflight;
+};
+
+/* fallocate(2)'s mode for a discard or for zeroes. */
+static inline int
+host_blk_falloc(const struct quern_blk_op *op)
+{
+	return op->b_cmd == QUERN_BLK_DISCARD ?
+	    FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE :
+	    FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE;
+}
+
+/* The hypercall's result of an operation that is over. */
+static inline int64_t
+host_blk_result(struct quern_event *ev, int64_t res)
+{
+	struct bdev *b = (struct bdev *)(uintptr_t)ev->e_host[1];
+	int64_t want = (int64_t)ev->e_host[0];
+
+	atomic_fetch_sub(&b->b_inflight, 1);
+	if (res < 0)
+		return res;
+	/* A file that has become shorter, or a disk that is full. */
+	return res == want ? res : -EIO;
+}
+
+/* Begin operations on a ring; how many, from the first, were taken. */
+unsigned host_ring_blk(struct machine *, unsigned cpu,
+    struct quern_blk_op **ops, const int *fds, unsigned n);
+
+/*
+ * Have the machine's worker thread do them: where there is no ring.  Iovecs are
+ * copied.  -ENOMEM, -EAGAIN (no thread).
+ */
+int host_blkworker_add(struct machine *, const struct quern_blk_op *op, int fd);
+void host_blkworker_end(struct machine *);
+
+#endif /* QUERN_POSIX_BLK_H */

@@ -707,7 +707,7 @@ spare_make(struct quern *k, struct qcpu *v)
 	t->t_client = true;
 	t->t_cpu = v;
 	__atomic_store_n(&t->t_oncpu, 1, __ATOMIC_RELAXED);
-	t->t_state = QT_RUNNING;
+	__atomic_store_n(&t->t_state, QT_RUNNING, __ATOMIC_RELAXED);
 	t->t_host->h_deadline = QUERN_NEVER;
 	t->t_host->h_cpu = v;
 	v->v_spare = t;

@@ -147,28 +147,43 @@ block_merge(struct qpages *pp, uint64_t i, unsigned order)
 	block_add(pp, i, order);
 }
 
-/* Take a block off the virgin pages; what alignment skips becomes free. */
+/* Make the virgin pages below `end` free ones. */
+static void
+block_skip(struct qpages *pp, uint64_t end)
+{
+	uint64_t i;
+	unsigned o;
+
+	while ((i = pp->pp_virgin) < end) {
+		o = QPAGE_MAXORDER;
+		while (i % (UINT64_C(1) << o) != 0 ||
+		    i + (UINT64_C(1) << o) > end)
+			o--;
+		pp->pp_virgin = i + (UINT64_C(1) << o);
+		block_merge(pp, i, o);
+	}
+}
+
+/*
+ * Take a block off the virgin pages; what alignment skips becomes free.  NULL:
+ * there is none, and no virgin page is left: they may have completed a block.
+ */
 static struct qpage *
 block_carve(struct qpages *pp, unsigned order)
 {
 	uint64_t size = UINT64_C(1) << order, i = QROUNDUP(pp->pp_virgin, size);
-	unsigned o;
 
-	if (i + size > pp->pp_npage)
+	if (i + size > pp->pp_npage) {
+		block_skip(pp, pp->pp_npage);
 		return NULL;
-	while (pp->pp_virgin < i) {
-		o = (unsigned)__builtin_ctzll(pp->pp_virgin);
-		if (o > QPAGE_MAXORDER)
-			o = QPAGE_MAXORDER;
-		pp->pp_virgin += UINT64_C(1) << o;
-		block_merge(pp, pp->pp_virgin - (UINT64_C(1) << o), o);
 	}
+	block_skip(pp, i);
 	pp->pp_virgin = i + size;
 	return &pp->pp_page[i];
 }
 
 static struct qpage *
-block_take(struct qpages *pp, unsigned order)
+block_find(struct qpages *pp, unsigned order)
 {
 	struct qpage *pg;
 	unsigned o;
@@ -185,7 +200,20 @@ block_take(struct qpages *pp, unsigned order)
 		}
 		return pg;
 	}
-	return block_carve(pp, order);
+	return NULL;
+}
+
+static struct qpage *
+block_take(struct qpages *pp, unsigned order)
+{
+	struct qpage *pg = block_find(pp, order);
+
+	if (pg == NULL && pp->pp_virgin < pp->pp_npage) {
+		pg = block_carve(pp, order);
+		if (pg == NULL)
+			pg = block_find(pp, order);
+	}
+	return pg;
 }
 
 struct qpage *
@@ -276,6 +304,13 @@ qpage_at(struct quern *k, uint64_t off)
 
 /* ---- busy, pins, dirty ----------------------------------------------------- */
 
+static bool
+is_busy(const struct qpage *pg)
+{
+	return (__atomic_load_n(&pg->pg_flags, __ATOMIC_RELAXED) & QPG_BUSY) !=
+	    0;
+}
+
 bool
 qpage_trybusy(struct qpage *pg)
 {
@@ -353,7 +388,7 @@ qpage_clean(struct quern *k, struct qpage *pg)
 	struct qlist *l;
 	uint32_t old;
 
-	qassert(pg->pg_flags & QPG_BUSY);
+	qassert(is_busy(pg));
 	lock = rmap_lock(k, pg);
 	QLIST_FOREACH(l, &pg->pg_mappers) {
 		m = QLIST_ELEM(l, struct qpage_mapper, pm_link);
@@ -369,7 +404,7 @@ qpage_map(struct quern *k, struct qpage *pg, struct qpage_mapper *m)
 {
 	struct qmutex *lock = rmap_lock(k, pg);
 
-	qassert(pg->pg_refs != 0);
+	qassert(__atomic_load_n(&pg->pg_refs, __ATOMIC_RELAXED) != 0);
 	qlist_append(&pg->pg_mappers, &m->pm_link);
 	qmutex_unlock(lock);
 }
@@ -389,7 +424,7 @@ qpage_invalidate(struct quern *k, struct qpage *pg)
 	struct qpage_mapper *m;
 	struct qmutex *lock;
 
-	qassert(pg->pg_flags & QPG_BUSY);
+	qassert(is_busy(pg));
 	lock = rmap_lock(k, pg);
 	while (!qlist_empty(&pg->pg_mappers)) {
 		m = QLIST_ELEM(pg->pg_mappers.l_next, struct qpage_mapper,

@@ -374,7 +374,7 @@ qalloc(const struct qtag *tag, size_t size)
 
 	if (qunlikely(k->k_fail_alloc != 0) && qalloc_fails(k))
 		return NULL;
-	if (qunlikely(size + REDZONE > QALLOC_SLAB))
+	if (qunlikely(size > QALLOC_SLAB - REDZONE))
 		return large_alloc(k, tag, size);
 	c = he->he_index[(size + REDZONE + 15) / 16];
 	m = t->t_cpu->v_mag[c];

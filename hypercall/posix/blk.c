@@ -31,12 +31,9 @@ log_line(struct machine *m, const char *path, const char *what)
 }
 
 static int
-lock_image(int fd, bool rdonly)
+lock_image(int fd, short type)
 {
-	struct flock fl = {
-		.l_type = rdonly ? F_RDLCK : F_WRLCK,
-		.l_whence = SEEK_SET,
-	};
+	struct flock fl = { .l_type = type, .l_whence = SEEK_SET };
 
 	if (fcntl(fd, F_OFD_SETLK, &fl) == 0)
 		return 0;
@@ -91,7 +88,7 @@ open_image(struct machine *m, const char *path, unsigned flags,
 	}
 	error = examine(b, info);
 	if (error == 0)
-		error = lock_image(b->b_fd, b->b_rdonly);
+		error = lock_image(b->b_fd, b->b_rdonly ? F_RDLCK : F_WRLCK);
 	if (error != 0) {
 		log_line(m, path,
 		    error == -EBUSY ? "in use by another" : strerror(-error));
@@ -149,6 +146,8 @@ host_blk_close(void *ctx, uint32_t id)
 		sched_yield();
 	}
 	atomic_store(&m->m_bdev[id], NULL);
+	/* By hand: io_uring may hold on to the file a little longer. */
+	(void)lock_image(b->b_fd, F_UNLCK);
 	close(b->b_fd);
 	free(b);
 }

@@ -7,7 +7,7 @@
  * Letters at members:	[I] constant while the vmspace exists; [a] atomic;
  *			[h] vh_lock; [v] v_lock; [o] whoever set v_state to
  *			other than idle.
- * Lock order: vh_lock, v_lock; both are leaves otherwise.
+ * Lock order: vh_birthlock, vh_lock, v_lock; leaves otherwise.
  */
 #ifndef QUERN_POSIX_VM_H
 #define QUERN_POSIX_VM_H
@@ -50,13 +50,22 @@ struct stub_op {
 	uint64_t o_ret; /* a child's: the result that it must have, or 0 */
 };
 
-/* What host_stub_spawn is told and tells. */
+/* How a child is made, and what became of that. */
 struct spawn {
 	uint64_t s_flags;
 	int32_t s_pidfd, s_pad;
-	int64_t s_error;
-	struct stub_op *s_ops;
+	int64_t s_error; /* of its list */
+	const struct stub_op *s_ops;
 	int64_t s_nops;
+};
+
+/* What is said to the nurse, and by it; see vmwarden.c. */
+struct nurse {
+	_Atomic uint32_t n_word; /* 1: make a child, 2: done */
+	uint32_t n_pad;
+	struct spawn n_self;
+	int64_t n_pid; /* of the child, or -errno */
+	struct spawn n_child;
 };
 
 enum stub_offset { STUB_HANDLER, STUB_RESTORER, STUB_S1, STUB_S2, STUB_NOFF };
@@ -76,7 +85,7 @@ struct vmspace {
 	bool v_used;            /* [h] */
 	uint32_t v_gen;         /* [h] of v_used, for late news of a death */
 	uint32_t v_id;          /* [I] the caller's */
-	pid_t v_pid;            /* [I] */
+	pid_t v_pid;            /* [I] for sched_setaffinity only */
 	int v_pidfd;            /* [I] */
 	unsigned char *v_slot;  /* [I] our mapping of the slot */
 	uint32_t v_secret[VM_NSECRET]; /* [I] */
@@ -103,15 +112,6 @@ struct vmspace {
 	unsigned v_npend;                     /* [v] */
 };
 
-/* A request to the warden; lives on the requester's stack. */
-struct birth {
-	struct birth *b_next;
-	struct vmspace *b_v;
-	int b_slotfd;
-	int b_error;
-	bool b_done;
-};
-
 /* What a machine has for its guests. */
 struct vmhost {
 	struct machine *vh_m;   /* [I] */
@@ -121,10 +121,16 @@ struct vmhost {
 	size_t vh_xsavelen;     /* [I] bytes of extended state ... */
 	uint64_t vh_xmask;      /* [I] ... and its components */
 
+	pthread_mutex_t vh_birthlock;  /* one birth at a time; goes first */
+	struct nurse vh_nurse;         /* its; n_self and the word's end [I] */
+	struct stub_op vh_nurseops[3]; /* [I] n_self's list */
+	pid_t vh_nursepid;             /* [I] */
+	_Atomic uint32_t vh_nursedead; /* [a] */
+
 	pthread_mutex_t vh_lock;
-	pthread_cond_t vh_cond;            /* a birth is done */
-	struct birth *vh_births;           /* [h] */
-	bool vh_quit;                      /* [h] */
+	pthread_cond_t vh_cond;            /* vh_ready */
+	bool vh_ready, vh_quit;            /* [h] the warden is, should */
+	int vh_error;                      /* [h] why it is not */
 	struct vmspace *vh_hash[VM_NHASH]; /* [h] by v_id */
 	uint32_t vh_nslot;                 /* [h] slots that were ever used */
 	struct vmspace *_Atomic vh_slot[VM_NSLOT]; /* [a] kept until the end */
@@ -136,7 +142,7 @@ struct vmhost {
 
 extern const unsigned char host_stub_image[], host_stub_image_end[];
 extern const uint32_t host_stub_offset[STUB_NOFF];
-int64_t host_stub_spawn(struct spawn *);
+int64_t host_nurse_start(struct nurse *);
 
 static inline struct comm *
 vm_comm(const struct vmspace *v)
@@ -168,7 +174,7 @@ unsigned host_vm_take_maps(struct vmspace *, struct quern_vm_op ops[STUB_NOPS]);
 int host_warden_start(struct vmhost *);
 void host_warden_stop(struct vmhost *);
 
-/* Have the warden make v's process.  Errors of vm_create. */
+/* Make v's process.  Errors of vm_create. */
 int host_warden_birth(struct vmhost *, struct vmspace *, int slotfd);
 
 /* v_deadline is `deadline` now: see to it that the warden knows. */
@@ -178,6 +184,9 @@ void host_warden_deadline(struct vmhost *, uint64_t deadline);
 
 /* Interrupt the stub and whoever waits for it.  Signal-safe. */
 void host_turn_kick(struct vmspace *);
+
+/* Wait until the host's kernel has taken the process apart. */
+void host_turn_await_death(struct vmspace *);
 
 /* Kill it; it is dead for us at once. */
 void host_turn_kill(struct vmspace *);

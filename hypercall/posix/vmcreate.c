@@ -19,7 +19,6 @@
 #include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -71,7 +70,8 @@ make_program(void)
 		fd = memfd_create("quern-guest",
 		    MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (fd < 0)
-		return host_error();
+		return errno == EMFILE || errno == ENFILE ? host_error() :
+							    -EOPNOTSUPP;
 	if (write(fd, host_stub_image, len) != (ssize_t)len ||
 	    fcntl(fd, F_ADD_SEALS,
 		F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) !=
@@ -102,6 +102,7 @@ make_vmhost(struct machine *m, struct vmhost **vhp)
 	atomic_init(&vh->vh_next, 0);
 	atomic_init(&vh->vh_runs, 1);
 	pthread_mutex_init(&vh->vh_lock, NULL);
+	pthread_mutex_init(&vh->vh_birthlock, NULL);
 	pthread_cond_init(&vh->vh_cond, NULL);
 	vh->vh_stubfd = error = make_program();
 	if (error >= 0)
@@ -329,15 +330,11 @@ await_setup(struct vmhost *vh, struct vmspace *v)
 static void
 end_process(struct vmhost *vh, struct vmspace *v)
 {
-	siginfo_t si;
-
 	host_turn_kill(v);
-	/* As long as it is not waited for its number is no one else's. */
+	host_turn_await_death(v);
+	/* While somebody kicks it its descriptor must not be another's. */
 	while (atomic_load(&vh->vh_kicking) != 0)
 		sched_yield();
-	while (waitid(P_PIDFD, (id_t)v->v_pidfd, &si, WEXITED | __WALL) != 0 &&
-	    errno == EINTR)
-		;
 	close(v->v_pidfd);
 	v->v_pidfd = -1;
 }
@@ -436,6 +433,7 @@ host_vm_end(struct machine *m)
 		free(v);
 	}
 	close(vh->vh_stubfd);
+	pthread_mutex_destroy(&vh->vh_birthlock);
 	pthread_mutex_destroy(&vh->vh_lock);
 	pthread_cond_destroy(&vh->vh_cond);
 	free(vh);

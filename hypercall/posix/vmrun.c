@@ -83,7 +83,7 @@ host_vm_kick(struct machine *m, uint64_t *word)
 	uint64_t old;
 	bool done;
 
-	/* While it is counted, no process goes whose number it may use. */
+	/* While it is counted, no descriptor goes that it may use. */
 	atomic_fetch_add(&vh->vh_kicking, 1);
 	old = __atomic_load_n(word, __ATOMIC_SEQ_CST);
 	done = (old & SEAT_MASK) == SEAT_GUEST &&

@@ -23,7 +23,6 @@
  */
 #include <signal.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -206,23 +205,6 @@ sessions(struct vmhost *vh, struct vmspace *v, const struct quern_vm_op *ops,
 	return error;
 }
 
-/*
- * Nothing is mapped in a process that is gone, so for one that died all
- * removals are done as soon as the host's kernel has taken it apart.
- */
-static int
-await_death(struct vmspace *v)
-{
-	siginfo_t si;
-
-	host_turn_kill(v);
-	while (waitid(P_PIDFD, (id_t)v->v_pidfd, &si,
-		   WEXITED | WNOWAIT | __WALL) != 0 &&
-	    errno == EINTR)
-		;
-	return 0;
-}
-
 int
 host_vm_update(void *ctx, unsigned cpu, uint32_t id,
     const struct quern_vm_op *ops, unsigned n)
@@ -256,8 +238,12 @@ host_vm_update(void *ctx, unsigned cpu, uint32_t id,
 	error = sessions(vh, v, pend, npend);
 	if (error == 0)
 		error = sessions(vh, v, ops, n);
-	if (error == -EIO)
-		error = await_death(v);
+	if (error == -EIO) {
+		/* Nothing is mapped in a process that is gone. */
+		host_turn_kill(v);
+		host_turn_await_death(v);
+		error = 0;
+	}
 	host_vm_leave(v);
 	return error;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The stub: all the code that a guest's host process has of its own, and the
- * routine by which the host makes such a process.
+ * nurse, which makes such processes.
  *
  * From host_stub_image on the bytes are a complete static program.  The host
  * puts them into a memfd and executes that, so nothing of the embedder is left
@@ -295,50 +295,46 @@ host_stub_offset:
 	.long	S2 - host_stub_image
 
 /*
- * int64_t host_stub_spawn(struct spawn *)
+ * int64_t host_nurse_start(struct nurse *)
  *
- * clone() a process that shares our memory until it executes another program,
- * and there do the system calls of the list.  Each must succeed, and where a
- * result is given, give that.  Returns the process id or -errno; SPAWN_ERROR is
- * what ended a child that did not come to its program.
+ * clone() the nurse (vmwarden.c), which shares our memory and never executes a
+ * program: it does the system calls of its list, and then, whenever NURSE_WORD
+ * is 1, makes a child that shares the memory until it executes a program,
+ * with a list of its own; 2 says that NURSE_PID is its number or -errno.
+ * Returns the nurse's process id or -errno.
  *
- * The child runs on registers alone and calls nothing, since its memory and
- * stack are those of the thread that waits for it.
+ * NURSE_ERROR, SPAWN_ERROR is what ended one that did not come to the end of its
+ * list: each call there must succeed and where a result is given, give that.
+ *
+ * Both run on registers alone and call nothing, since they have no stack and no
+ * thread-local storage.
  */
 	.text
-	.globl	host_stub_spawn
-	.hidden	host_stub_spawn
-	.type	host_stub_spawn, @function
-host_stub_spawn:
+	.globl	host_nurse_start
+	.hidden	host_nurse_start
+	.type	host_nurse_start, @function
+host_nurse_start:
 	.cfi_startproc
-	push	%rbx
-	.cfi_adjust_cfa_offset 8
-	.cfi_rel_offset %rbx, 0
-	push	%r12
-	.cfi_adjust_cfa_offset 8
-	.cfi_rel_offset %r12, 0
-	mov	%rdi, %rbx
-	mov	SPAWN_FLAGS(%rbx), %rdi
+	mov	%rdi, %r9		/* a system call keeps it */
+	mov	NURSE_FLAGS(%r9), %rdi
 	xor	%esi, %esi
-	lea	SPAWN_PIDFD(%rbx), %rdx
+	lea	NURSE_PIDFD(%r9), %rdx
 	xor	%r10d, %r10d
 	xor	%r8d, %r8d
 	mov	$__NR_clone, %eax
 	syscall
 	test	%rax, %rax
 	jz	1f
-	pop	%r12
-	.cfi_adjust_cfa_offset -8
-	.cfi_restore %r12
-	pop	%rbx
-	.cfi_adjust_cfa_offset -8
-	.cfi_restore %rbx
 	ret
-	.cfi_adjust_cfa_offset 16
 
-1:	mov	SPAWN_OPS(%rbx), %r12
-2:	subq	$1, SPAWN_NOPS(%rbx)
-	jl	3f
+1:	mov	%r9, %rbx
+	lea	NURSE_ERROR(%rbx), %r13
+	mov	NURSE_OPS(%rbx), %r12
+	mov	NURSE_NOPS(%rbx), %r14
+	lea	wait_for_word(%rip), %r15
+do_list:				/* %r13 error, %r12 list, %r14 length, %r15 after */
+	sub	$1, %r14
+	jl	4f
 	mov	OP_NR(%r12), %rax
 	mov	OP_ARG(%r12), %rdi
 	mov	OP_ARG + 8(%r12), %rsi
@@ -348,20 +344,56 @@ host_stub_spawn:
 	mov	OP_ARG + 40(%r12), %r9
 	syscall
 	cmp	$-4096, %rax
-	ja	3f
+	ja	5f
 	mov	OP_RET(%r12), %rcx
 	add	$OP_SIZE, %r12
 	test	%rcx, %rcx
-	jz	2b
+	jz	do_list
 	cmp	%rcx, %rax
-	je	2b
+	je	do_list
 	mov	$-3, %rax		/* -ESRCH: the parent is another */
-3:	mov	%rax, SPAWN_ERROR(%rbx)
+5:	mov	%rax, (%r13)
 	mov	$__NR_exit_group, %eax
 	mov	$127, %edi
 	syscall
 	ud2
+4:	jmp	*%r15
+
+wait_for_word:
+	mov	NURSE_WORD(%rbx), %edx
+	cmp	$1, %edx
+	je	6f
+	mov	$__NR_futex, %eax
+	lea	NURSE_WORD(%rbx), %rdi
+	mov	$K_FUTEX_WAIT_PRIVATE, %esi
+	xor	%r10d, %r10d
+	syscall
+	jmp	wait_for_word
+6:	mov	NURSE_SPAWN_FLAGS(%rbx), %rdi
+	xor	%esi, %esi
+	lea	NURSE_SPAWN_PIDFD(%rbx), %rdx
+	xor	%r10d, %r10d
+	xor	%r8d, %r8d
+	mov	$__NR_clone, %eax
+	syscall
+	test	%rax, %rax
+	jz	7f
+	mov	%rax, NURSE_PID(%rbx)
+	mov	$2, %eax
+	xchg	%eax, NURSE_WORD(%rbx)
+	mov	$__NR_futex, %eax
+	lea	NURSE_WORD(%rbx), %rdi
+	mov	$K_FUTEX_WAKE_PRIVATE, %esi
+	mov	$0x7fffffff, %edx
+	syscall
+	jmp	wait_for_word
+7:	lea	NURSE_SPAWN_ERROR(%rbx), %r13
+	mov	NURSE_SPAWN_OPS(%rbx), %r12
+	mov	NURSE_SPAWN_NOPS(%rbx), %r14
+	lea	8f(%rip), %r15
+	jmp	do_list
+8:	ud2				/* it executes another program */
 	.cfi_endproc
-	.size	host_stub_spawn, . - host_stub_spawn
+	.size	host_nurse_start, . - host_nurse_start
 
 	.section .note.GNU-stack, "", @progbits

@@ -57,18 +57,27 @@
 #define OP_RET  56
 #define OP_SIZE 64
 
-/* struct spawn */
-#define SPAWN_FLAGS 0
-#define SPAWN_PIDFD 8
-#define SPAWN_ERROR 16
-#define SPAWN_OPS   24
-#define SPAWN_NOPS  32
+/* struct nurse */
+#define NURSE_WORD        0
+#define NURSE_FLAGS       8
+#define NURSE_PIDFD       16
+#define NURSE_ERROR       24
+#define NURSE_OPS         32
+#define NURSE_NOPS        40
+#define NURSE_PID         48
+#define NURSE_SPAWN_FLAGS 56
+#define NURSE_SPAWN_PIDFD 64
+#define NURSE_SPAWN_ERROR 72
+#define NURSE_SPAWN_OPS   80
+#define NURSE_SPAWN_NOPS  88
 
 /* Linux's, whose own headers are not for the assembler. */
-#define K_PROT_RW          3
-#define K_MAP_SHARED_FIXED 0x11
-#define K_FUTEX_WAIT       0
-#define K_FUTEX_WAKE       1
-#define K_SIGUSR1          10
+#define K_PROT_RW            3
+#define K_MAP_SHARED_FIXED   0x11
+#define K_FUTEX_WAIT         0
+#define K_FUTEX_WAKE         1
+#define K_SIGUSR1            10
+#define K_FUTEX_WAIT_PRIVATE 128
+#define K_FUTEX_WAKE_PRIVATE 129
 
 #endif /* QUERN_POSIX_VMSTUB_H */

@@ -26,6 +26,7 @@
  */
 #include <limits.h>
 #include <linux/futex.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/pidfd.h>
@@ -75,7 +76,7 @@ host_turn_kick(struct vmspace *v)
 {
 	int saved = errno;
 
-	syscall(SYS_tgkill, v->v_pid, v->v_pid, SIGUSR1);
+	(void)pidfd_send_signal(v->v_pidfd, SIGUSR1, NULL, 0);
 	futex_wake(&vm_comm(v)->c_turn);
 	errno = saved;
 }
@@ -85,6 +86,15 @@ host_turn_kill(struct vmspace *v)
 {
 	atomic_store(&v->v_dead, 1);
 	(void)pidfd_send_signal(v->v_pidfd, SIGKILL, NULL, 0);
+}
+
+void
+host_turn_await_death(struct vmspace *v)
+{
+	struct pollfd pfd = { .fd = v->v_pidfd, .events = POLLIN };
+
+	while (poll(&pfd, 1, -1) <= 0)
+		;
 }
 
 /* How long a stub may take to do what is a matter of microseconds. */

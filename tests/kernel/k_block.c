@@ -304,7 +304,8 @@ of_the_host(void *arg)
 	bad_requests(c, d);
 	together(c, d);
 	qdisk_put(d);
-	KCHECK_EQ(c->e, qdisk_open(c->k, name, QUERN_BLK_RDONLY, &d), 0);
+	if (!KCHECK_EQ(c->e, qdisk_open(c->k, name, QUERN_BLK_RDONLY, &d), 0))
+		return 0;
 	KCHECK_EQ(c->e, qdisk_write(d, 0, c->buf, 512), -Q_EROFS);
 	KCHECK_EQ(c->e, qdisk_read(d, 0, c->buf, SIZE), 0);
 	KCHECK(c->e, memcmp(c->buf, c->model, SIZE) == 0);

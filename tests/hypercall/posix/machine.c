@@ -142,28 +142,72 @@ test_await_tasks(unsigned n)
 	}
 }
 
+/* One line of /proc/PID/stat. */
+struct proc_stat {
+	long pid, ppid;
+	char name[32];
+};
+
+static bool
+read_stat(const char *pid, struct proc_stat *p)
+{
+	char path[300];
+	bool ok;
+	FILE *f;
+
+	snprintf(path, sizeof path, "/proc/%s/stat", pid);
+	f = fopen(path, "re");
+	if (f == NULL)
+		return false;
+	ok = fscanf(f, "%ld (%31[^)]) %*c %ld", &p->pid, p->name, &p->ppid) ==
+	    3;
+	fclose(f);
+	return ok;
+}
+
+/* Is `pid` a child of ours, or a child's child? */
+static bool
+descends(const struct proc_stat *p)
+{
+	struct proc_stat parent;
+	char pid[24];
+
+	if (p->ppid == (long)getpid())
+		return true;
+	snprintf(pid, sizeof pid, "%ld", p->ppid);
+	return read_stat(pid, &parent) && parent.ppid == (long)getpid();
+}
+
 unsigned
 test_count_children(void)
 {
-	unsigned n = 0;
+	struct proc_stat p;
 	struct dirent *de;
-	char path[300];
-	FILE *f;
-	long pid, ppid;
 	DIR *d = opendir("/proc");
+	unsigned n = 0;
 
 	ck_assert_ptr_nonnull(d);
-	while ((de = readdir(d)) != NULL) {
-		if (de->d_name[0] < '1' || de->d_name[0] > '9')
-			continue;
-		snprintf(path, sizeof path, "/proc/%s/stat", de->d_name);
-		f = fopen(path, "re");
-		if (f == NULL)
-			continue;
-		if (fscanf(f, "%ld (%*[^)]) %*c %ld", &pid, &ppid) == 2)
-			n += ppid == (long)getpid();
-		fclose(f);
-	}
+	while ((de = readdir(d)) != NULL)
+		n += de->d_name[0] >= '1' && de->d_name[0] <= '9' &&
+		    read_stat(de->d_name, &p) && descends(&p);
 	closedir(d);
 	return n;
+}
+
+pid_t
+test_guest_pid(void)
+{
+	struct proc_stat p;
+	struct dirent *de;
+	DIR *d = opendir("/proc");
+	pid_t pid = -1;
+
+	ck_assert_ptr_nonnull(d);
+	while ((de = readdir(d)) != NULL)
+		if (de->d_name[0] >= '1' && de->d_name[0] <= '9' &&
+		    read_stat(de->d_name, &p) && descends(&p) &&
+		    strcmp(p.name, "quern-guest") == 0)
+			pid = (pid_t)p.pid;
+	closedir(d);
+	return pid;
 }

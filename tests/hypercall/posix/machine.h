@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include <quern/hypercall.h>
 #include <quern/posix.h>
@@ -50,8 +51,14 @@ unsigned test_count_tasks(void);
 /* Wait until there are `n` tasks: one that was joined may still be leaving. */
 void test_await_tasks(unsigned n);
 
-/* Children of this process, zombies too, also those wait() can't see. */
+/*
+ * Children and grandchildren of this process, zombies too, also those that
+ * wait() can't see.
+ */
 unsigned test_count_children(void);
+
+/* The process of a guest, or -1. */
+pid_t test_guest_pid(void);
 
 #define TEST_MS UINT64_C(1000000)
 #define TEST_S  (1000 * TEST_MS)

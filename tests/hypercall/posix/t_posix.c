@@ -692,7 +692,7 @@ START_TEST(no_devices)
 	uint32_t id;
 
 	test_begin(&t, NULL, 1);
-	ck_assert_int_eq(t.t_ops->blk_open(t.t_ctx, "file:x", 0, &bi, &id),
+	ck_assert_int_eq(t.t_ops->blk_open(t.t_ctx, "nosuch:x", 0, &bi, &id),
 	    -EPROTONOSUPPORT);
 	ck_assert_int_eq(t.t_ops->net_open(t.t_ctx, "tap:x", &ni, &id),
 	    -EPROTONOSUPPORT);

@@ -389,10 +389,24 @@ timeouts(struct kenv *e)
 	ksys_close(&s);
 }
 
-/* Two wait for one set: two files, one for each; by edge. */
+/* Somebody polls the set, which looks through its ready list. */
 static void
-shared_set(struct kenv *e)
+poll_set(void *arg)
 {
+	struct sleeper *sl = arg;
+	struct q_pollfd pf = { sl->ep, Q_POLLIN, 0 };
+
+	sl->ret = quern_poll_files(sl->s->p, &pf, 1, 0);
+}
+
+/*
+ * Two wait for one set: two files, one for each; by edge.  `early`: the files
+ * are ready before, so that each may come while another has the list.
+ */
+static void
+two_of_two(struct kenv *e, bool early)
+{
+	struct sleeper c;
 	uint32_t how = Q_EPOLLIN | Q_EPOLLET, got = 0;
 	struct sleeper a, b;
 	struct ksys s;
@@ -406,16 +420,36 @@ shared_set(struct kenv *e)
 	a = b = (struct sleeper){ &s, ep, -1, 0, { 0, 0 }, 0, &got };
 	KCHECK_EQ(e, ctl(&s, ep, Q_EPOLL_CTL_ADD, fd[0], how), 0);
 	KCHECK_EQ(e, ctl(&s, ep, Q_EPOLL_CTL_ADD, fd2[0], how), 0);
+	c = a;
+	if (early) {
+		put(&s, fd[1]);
+		put(&s, fd2[1]);
+		kspawn(e, poll_set, &c);
+	}
 	kspawn(e, sleep_epoll, &a);
 	kspawn(e, sleep_epoll, &b);
 	kawait(e, &a.started, 1);
 	kawait(e, &b.started, 1);
-	put(&s, fd[1]);
-	put(&s, fd2[1]);
+	if (!early) {
+		put(&s, fd[1]);
+		put(&s, fd2[1]);
+	}
 	kjoin(e);
 	KCHECK_EQ(e, got, 2);
 	KCHECK(e, a.ev.data != b.ev.data);
 	ksys_close(&s);
+}
+
+static void
+shared_set(struct kenv *e)
+{
+	two_of_two(e, false);
+}
+
+static void
+shared_list(struct kenv *e)
+{
+	two_of_two(e, true);
 }
 
 /* Of two exclusive sets one is told of a byte, the other of the next. */
@@ -538,7 +572,8 @@ const struct kcase kepoll_cases[] = {
 	{ .name = "refusals", .body = refusals, .seeds = 2 },
 	{ .name = "wakes", .body = wakes, .seeds = 500 },
 	{ .name = "timeouts", .body = timeouts, .seeds = 200 },
-	{ .name = "shared_set", .body = shared_set, .seeds = 500 },
+	{ .name = "shared_set", .body = shared_set, .seeds = 20000 },
+	{ .name = "shared_list", .body = shared_list, .seeds = 20000 },
 	{ .name = "exclusive", .body = exclusive, .seeds = 500 },
 	{ .name = "churn", .body = churn, .seeds = 500 },
 	{ .name = NULL },

@@ -349,7 +349,8 @@ static void
 say_array(struct line *l, const struct qsys_arg *a, const struct seen *se)
 {
 	size_t n = se->se_len / a->a_size, i, len = l->l_len;
-	bool one = a->a_lenhow == QLEN_CONST && a->a_len == 1;
+	bool one = a->a_kind == QARG_STRUCT && a->a_lenhow == QLEN_CONST &&
+	    a->a_len == 1;
 
 	if (!one)
 		say(l, "[");

@@ -46,6 +46,9 @@
 /* Tries for a free vCPU before a host thread queues for one. */
 #define ENTER_SPINS 64u
 
+/* So much deferred on a vCPU is worth a look at the end of a call. */
+#define DEFERRED_MANY 256u
+
 /* ---- owning a vCPU --------------------------------------------------- */
 
 static inline bool
@@ -55,12 +58,6 @@ cpu_try_fast(struct qcpu *v)
 
 	return __atomic_compare_exchange_n(&v->v_owner, &free, QCPU_OWNED,
 	    false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
-}
-
-static inline bool
-cpu_is_owned(struct qcpu *v)
-{
-	return __atomic_load_n(&v->v_owner, __ATOMIC_SEQ_CST) == QCPU_OWNED;
 }
 
 bool
@@ -259,6 +256,9 @@ cpu_release(struct quern *k, struct qcpu *v)
 	if (qunlikely(free != QCPU_FREE) &&
 	    __atomic_load_n(&k->k_pollfd, __ATOMIC_RELAXED))
 		announce(k);
+	/* Between two calls of one client another must be able to come in. */
+	if (qunlikely(free != QCPU_FREE) && k->k_choice)
+		k->k_hyper->cpu_yield(k->k_ctx, QUERN_YIELD_ENTER);
 }
 
 void
@@ -726,9 +726,13 @@ client_body(struct qthread *t, void *frame)
 {
 	struct call *c = frame;
 	struct qclient_ret r;
+	struct qcpu *v;
 
 	san_arrive(&t->t_san, &t->t_host->h_san);
 	r.cr_ret = c->c_fn(c->c_arg);
+	v = t->t_cpu;
+	if (qunlikely(v->v_deferred > DEFERRED_MANY))
+		(void)epoch_poll(v);
 	r.cr_moved = t->t_moved;
 	if (!r.cr_moved) {
 		c->c_moved = false;

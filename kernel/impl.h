@@ -85,6 +85,16 @@ struct qwheel {
 	bool wh_ready; /* [w] slots initialised */
 };
 
+/* What a vCPU has deferred until nobody looks; epoch.c. */
+struct epoch_state {
+	struct qepoch_entry *es_next; /* [v] newest first */
+	struct qepoch_entry *es_wait; /* [v] for the snapshot to pass */
+	uint64_t es_owned;            /* [v] vCPUs that it waits for */
+	bool es_armed;                /* [v] es_timer will look */
+	struct qtimer es_timer;
+	uint64_t es_quiet[QUERN_MAXCPU]; /* [v] the snapshot */
+};
+
 /* The scheduler's part of a vCPU. */
 struct qcpu_sched {
 	struct hspin r_lock;
@@ -100,6 +110,7 @@ struct qcpu_sched {
 	uint64_t r_switches, r_steals; /* [v] */
 	uint32_t r_tick;               /* [v] switches since the last poll */
 	struct qwheel r_wheel;
+	struct epoch_state r_epoch;
 };
 
 struct quern {
@@ -125,6 +136,7 @@ struct quern {
 	uint32_t k_nwant;        /* [a] wanters */
 	uint32_t k_surplus;      /* [a] an alert found every vCPU owned */
 	uint32_t k_barrier;   /* [a] nothing but the operand of full_barrier */
+	uint64_t k_deferred;  /* [a] entries that epochs wait for */
 	uint32_t k_pollfd;    /* [a] the embedder has asked for one */
 	uint64_t k_announced; /* [a] what was said about it last */
 	uint32_t k_inside;    /* [a] host threads off the fast path */
@@ -271,6 +283,13 @@ void host_special(struct quern *k);
 void host_cover(struct quern *k, struct qcpu *v);
 /* Own `v` if nobody does. */
 bool cpu_try(struct qcpu *v);
+
+static inline bool
+cpu_is_owned(struct qcpu *v)
+{
+	return __atomic_load_n(&v->v_owner, __ATOMIC_SEQ_CST) == QCPU_OWNED;
+}
+
 /* The call of `h` is over; called off its stack. */
 void host_done(struct qhost *h);
 /*
@@ -292,6 +311,22 @@ void thread_free(struct qthread *t);
 void thread_destroy_all(struct quern *k);
 void thread_setup(struct qthread *t, const char *name, void (*fn)(void *),
     void *arg, enum qprio prio);
+
+/* ---- epoch.c -------------------------------------------------------- */
+
+void epoch_init_cpu(struct qcpu *v);
+/* Call what is due; returns how many.  Between threads only. */
+unsigned epoch_poll(struct qcpu *v);
+
+/* A quiet point within the ownership of a vCPU. */
+static inline void
+quiet(struct qcpu *v)
+{
+	if (v->v_smp)
+		__atomic_fetch_add(&v->v_quiet, 1, __ATOMIC_SEQ_CST);
+	else
+		v->v_quiet++;
+}
 
 /* ---- timer.c -------------------------------------------------------- */
 

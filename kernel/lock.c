@@ -20,17 +20,23 @@
 #define MUTEX_SPINS 200u
 
 void
+qspin_hint(void)
+{
+	struct quern *k = quern_current();
+
+	if (__atomic_load_n(&k->k_dead, __ATOMIC_RELAXED))
+		sched_leave_dead();
+	k->k_hyper->cpu_yield(k->k_ctx, QUERN_YIELD_SPIN);
+}
+
+void
 qspin_lock_slow(struct qspin *s, struct qthread *t)
 {
-	struct quern *k = t->t_k;
-
 	qassert(!qspin_held(s));
 	/* With one vCPU nobody else can be running, so nobody can hold it. */
 	qassert(t->t_cpu->v_smp);
 	do {
-		if (__atomic_load_n(&k->k_dead, __ATOMIC_RELAXED))
-			sched_leave_dead();
-		k->k_hyper->cpu_yield(k->k_ctx, QUERN_YIELD_SPIN);
+		qspin_hint();
 	} while (__atomic_load_n(&s->s_held, __ATOMIC_RELAXED) ||
 	    __atomic_exchange_n(&s->s_held, 1, __ATOMIC_ACQUIRE));
 }
@@ -155,9 +161,8 @@ mutex_owner(uintptr_t word)
 
 /* Wait while the owner runs on another vCPU; true when it is worth a try. */
 static bool
-mutex_spin(struct qmutex *m, struct qthread *t)
+mutex_spin(struct qmutex *m)
 {
-	struct quern *k = t->t_k;
 	struct qthread *owner;
 	unsigned i;
 
@@ -168,9 +173,7 @@ mutex_spin(struct qmutex *m, struct qthread *t)
 			return true;
 		if (__atomic_load_n(&owner->t_oncpu, __ATOMIC_RELAXED) == 0)
 			return false;
-		if (__atomic_load_n(&k->k_dead, __ATOMIC_RELAXED))
-			sched_leave_dead();
-		k->k_hyper->cpu_yield(k->k_ctx, QUERN_YIELD_SPIN);
+		qspin_hint();
 	}
 	return false;
 }
@@ -199,8 +202,7 @@ qmutex_lock_slow(struct qmutex *m)
 
 	qassert(!qmutex_held(m));
 	for (;;) {
-		if (qcpu_current()->v_smp && mutex_spin(m, t) &&
-		    qmutex_trylock(m))
+		if (qcpu_current()->v_smp && mutex_spin(m) && qmutex_trylock(m))
 			return;
 		qspin_lock(&m->m_wq.w_lock);
 		if (mutex_try_or_mark(m, t)) {

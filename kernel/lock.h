@@ -55,6 +55,12 @@ qspin_init(struct qspin *s)
 	s->s_owner = NULL;
 }
 
+/*
+ * In a loop that waits for another vCPU: let it run.  Leaves a kernel that has
+ * died meanwhile.
+ */
+void qspin_hint(void);
+
 /* qspin_lock_slow is the half of qspin_lock that is not inline. */
 void qspin_lock_slow(struct qspin *s, struct qthread *t);
 

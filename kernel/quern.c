@@ -20,6 +20,7 @@
 #include "impl.h"
 
 #include "proc.h"
+#include "work.h"
 
 #define RAM_DEFAULT ((size_t)64 << 20)
 #define RAM_MAX     ((size_t)1 << 44)
@@ -195,6 +196,7 @@ shut_down(void *arg)
 
 	proc_end_all(k);
 	component_stop(k);
+	qepoch_wait(k);
 	syscalls_fini(k);
 	return 0;
 }

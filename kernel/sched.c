@@ -67,6 +67,7 @@ sched_init_cpu(struct quern *k, struct qcpu *v)
 	for (i = 0; i < QNPRIO; i++)
 		qlist_init(&r->r_queue[i]);
 	r->r_next = QUERN_NEVER;
+	epoch_init_cpu(v);
 	wheel_init(&r->r_wheel, qclock_mono(k));
 }
 
@@ -199,13 +200,8 @@ sched_arrived(struct qcpu *v)
 static void
 wait_offcpu(struct qthread *t)
 {
-	struct quern *k = t->t_k;
-
-	while (qunlikely(__atomic_load_n(&t->t_oncpu, __ATOMIC_ACQUIRE))) {
-		if (__atomic_load_n(&k->k_dead, __ATOMIC_RELAXED))
-			sched_leave_dead();
-		k->k_hyper->cpu_yield(k->k_ctx, QUERN_YIELD_SPIN);
-	}
+	while (qunlikely(__atomic_load_n(&t->t_oncpu, __ATOMIC_ACQUIRE)))
+		qspin_hint();
 }
 
 /* Go from the current thread to the context at `sp` on stack `to`. */
@@ -287,6 +283,7 @@ sched_switch(void)
 	qassert(cur->t_spins == 0);
 	if (qunlikely(__atomic_load_n(&v->v_k->k_dead, __ATOMIC_RELAXED)))
 		sched_leave_dead();
+	quiet(v);
 	qchoice(v, QUERN_YIELD_SWITCH);
 	if (!cur->t_moved) {
 		cur->t_moved = true;
@@ -341,7 +338,11 @@ look_around(struct qcpu *v)
 	if (__atomic_load_n(&r->r_inflight, __ATOMIC_RELAXED) != 0)
 		(void)k->k_hyper->cpu_idle(k->k_ctx, NULL,
 		    (uint64_t)1 << v->v_id, next);
+	quiet(v);
 	n = run_inbox(v);
+	if (v->v_sched->r_epoch.es_wait != NULL ||
+	    v->v_sched->r_epoch.es_next != NULL)
+		n += epoch_poll(v);
 	if (next != QUERN_NEVER)
 		n += wheel_run(v, qclock_mono(k));
 	if (__atomic_load_n(&k->k_intr, __ATOMIC_RELAXED))

@@ -54,6 +54,8 @@ struct qcpu {
 	struct qthread *v_spare; /* thread for the next client */
 	struct qhost *v_host;    /* [a] who runs it, or ran it last */
 	uint32_t v_guest;        /* [a] it is in vm_run: kick for its events */
+	uint32_t v_deferred;     /* entries for epochs since the last look */
+	uint64_t v_quiet;        /* [a] quiet points passed; epoch.c */
 	void **v_mag;            /* [I] the slab allocator's, by class */
 	struct qthread *v_idle;  /* [I] */
 	struct qcpu_sched *v_sched; /* [I] run queue, timers, inbox */

@@ -198,8 +198,6 @@ qtimer_stop(struct qtimer *tm)
 		if (armed || v == qcpu_current() ||
 		    __atomic_load_n(&w->wh_running, __ATOMIC_ACQUIRE) != tm)
 			return armed;
-		if (__atomic_load_n(&k->k_dead, __ATOMIC_RELAXED))
-			sched_leave_dead();
-		k->k_hyper->cpu_yield(k->k_ctx, QUERN_YIELD_SPIN);
+		qspin_hint();
 	}
 }

@@ -83,6 +83,7 @@ struct vmspace {
 	struct vmspace *v_hash; /* [h] */
 	uint32_t v_index;       /* [I] in vh_slot */
 	bool v_used;            /* [h] */
+	bool v_watched;         /* [h] by the warden: it has a process */
 	uint32_t v_gen;         /* [h] of v_used, for late news of a death */
 	uint32_t v_id;          /* [I] the caller's */
 	pid_t v_pid;            /* [I] for sched_setaffinity only */
@@ -179,6 +180,9 @@ int host_warden_birth(struct vmhost *, struct vmspace *, int slotfd);
 
 /* v_deadline is `deadline` now: see to it that the warden knows. */
 void host_warden_deadline(struct vmhost *, uint64_t deadline);
+
+/* The process is about to be ended and its descriptor closed. */
+void host_warden_unwatch(struct vmhost *, struct vmspace *);
 
 /* vmturn.c */
 

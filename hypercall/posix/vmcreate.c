@@ -330,6 +330,7 @@ await_setup(struct vmhost *vh, struct vmspace *v)
 static void
 end_process(struct vmhost *vh, struct vmspace *v)
 {
+	host_warden_unwatch(vh, v);
 	host_turn_kill(v);
 	host_turn_await_death(v);
 	/* While somebody kicks it its descriptor must not be another's. */

@@ -155,8 +155,8 @@ leave_maps(struct vmspace *v, const struct quern_vm_op *ops, unsigned n)
 	for (i = 0; i < n; i++)
 		if (ops[i].v_cmd != QUERN_VM_MAP)
 			return false;
-	if (n > STUB_NOPS - v->v_npend)
-		return false;
+	if (n == 0 || n > STUB_NOPS - v->v_npend)
+		return n == 0;
 	memcpy(&v->v_pend[v->v_npend], ops, n * sizeof(*ops));
 	v->v_npend += n;
 	return true;

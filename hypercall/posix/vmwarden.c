@@ -163,6 +163,31 @@ ask_nurse(struct vmhost *vh)
 	return n->n_pid;
 }
 
+/* Have the warden know of it.  -ENOMEM. */
+static int
+watch(struct vmhost *vh, struct vmspace *v)
+{
+	struct epoll_event ee = { .events = EPOLLIN };
+	int error;
+
+	pthread_mutex_lock(&vh->vh_lock);
+	ee.data.u64 = (uint64_t)v->v_gen << 32 | v->v_index;
+	error = epoll_ctl(vh->vh_epfd, EPOLL_CTL_ADD, v->v_pidfd, &ee);
+	v->v_watched = error == 0;
+	pthread_mutex_unlock(&vh->vh_lock);
+	return error == 0 ? 0 : -ENOMEM;
+}
+
+void
+host_warden_unwatch(struct vmhost *vh, struct vmspace *v)
+{
+	pthread_mutex_lock(&vh->vh_lock);
+	v->v_watched = false;
+	/* Not there any more if it has died already. */
+	(void)epoll_ctl(vh->vh_epfd, EPOLL_CTL_DEL, v->v_pidfd, NULL);
+	pthread_mutex_unlock(&vh->vh_lock);
+}
+
 /*
  * A child's way to the stub's program.  Until it gets there it is a guest in our
  * memory, so what it does is written down for it here.
@@ -188,8 +213,6 @@ host_warden_birth(struct vmhost *vh, struct vmspace *v, int slotfd)
 			AT_EMPTY_PATH },
 		    0 },
 	};
-	struct epoll_event ee = { .events = EPOLLIN,
-		.data.u64 = (uint64_t)v->v_gen << 32 | v->v_index };
 	struct spawn *s = &vh->vh_nurse.n_child;
 	int64_t error;
 
@@ -203,9 +226,8 @@ host_warden_birth(struct vmhost *vh, struct vmspace *v, int slotfd)
 		v->v_pid = (pid_t)error;
 		v->v_pidfd = s->s_pidfd;
 		error = s->s_error;
-		if (error == 0 &&
-		    epoll_ctl(vh->vh_epfd, EPOLL_CTL_ADD, v->v_pidfd, &ee) != 0)
-			error = -ENOMEM;
+		if (error == 0)
+			error = watch(vh, v);
 		if (error != 0) {
 			host_turn_kill(v);
 			host_turn_await_death(v);
@@ -240,7 +262,7 @@ note_death(struct vmhost *vh, uint64_t key)
 	struct vmspace *v = atomic_load(&vh->vh_slot[(uint32_t)key]);
 
 	pthread_mutex_lock(&vh->vh_lock);
-	if (v->v_used && v->v_gen == key >> 32) {
+	if (v->v_watched && v->v_gen == key >> 32) {
 		atomic_store(&v->v_dead, 1);
 		host_turn_kick(v);
 		epoll_ctl(vh->vh_epfd, EPOLL_CTL_DEL, v->v_pidfd, NULL);
@@ -270,7 +292,7 @@ look_at_deadlines(struct vmhost *vh)
 	for (i = 0; i < vh->vh_nslot; i++) {
 		v = atomic_load(&vh->vh_slot[i]);
 		deadline = atomic_load(&v->v_deadline);
-		if (!v->v_used || deadline == QUERN_NEVER)
+		if (!v->v_watched || deadline == QUERN_NEVER)
 			continue;
 		if (deadline > now) {
 			if (deadline < next)

@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * rwlock, seqlock, epochs and work queues.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include <kernel/impl.h>
+#include <kernel/rwlock.h>
+#include <kernel/slab.h>
+#include <kernel/work.h>
+
+#include "ktest.h"
+
+#define THREADS 4u
+
+struct sync {
+	struct kenv *e;
+	struct quern *k;
+	unsigned rounds;
+	bool broken; /* the planted bug of the case */
+	struct qrwlock rw;
+	struct qseqlock sq;
+	uint64_t a, b;     /* equal, or somebody is writing */
+	uint32_t readers;  /* [a] inside now */
+	uint32_t together; /* [a] most readers seen at once */
+	uint32_t next;     /* [a] numbers the threads */
+	struct node *node; /* [a] for epochs */
+	uint32_t freed;    /* [a] */
+};
+
+static int64_t
+rw_body(void *arg)
+{
+	struct sync *s = arg;
+	uint32_t id = __atomic_fetch_add(&s->next, 1, __ATOMIC_RELAXED), n;
+	unsigned i;
+
+	for (i = 0; i < s->rounds; i++) {
+		if ((i + id) % 3 == 0) {
+			qrw_wrlock(&s->rw);
+			KCHECK(s->e, qrw_wrheld(&s->rw));
+			KCHECK_EQ(s->e,
+			    __atomic_load_n(&s->readers, __ATOMIC_RELAXED), 0);
+			s->a++;
+			qthread_yield();
+			s->b++;
+			qrw_wrunlock(&s->rw);
+			continue;
+		}
+		qrw_rdlock(&s->rw);
+		n = __atomic_add_fetch(&s->readers, 1, __ATOMIC_RELAXED);
+		if (n > __atomic_load_n(&s->together, __ATOMIC_RELAXED))
+			__atomic_store_n(&s->together, n, __ATOMIC_RELAXED);
+		KCHECK(s->e, s->a == s->b);
+		qthread_yield();
+		KCHECK(s->e, s->a == s->b);
+		__atomic_fetch_sub(&s->readers, 1, __ATOMIC_RELAXED);
+		qrw_rdunlock(&s->rw);
+	}
+	return 0;
+}
+
+static int64_t
+seq_body(void *arg)
+{
+	struct sync *s = arg;
+	uint32_t id = __atomic_fetch_add(&s->next, 1, __ATOMIC_RELAXED), q;
+	uint64_t a, b;
+	unsigned i;
+
+	for (i = 0; i < s->rounds; i++) {
+		if (id == 0) {
+			qseq_write_begin(&s->sq);
+			__atomic_store_n(&s->a, i, __ATOMIC_RELAXED);
+			kchoice();
+			__atomic_store_n(&s->b, i, __ATOMIC_RELAXED);
+			qseq_write_end(&s->sq);
+			continue;
+		}
+		do {
+			q = qseq_begin(&s->sq);
+			a = __atomic_load_n(&s->a, __ATOMIC_RELAXED);
+			kchoice();
+			b = __atomic_load_n(&s->b, __ATOMIC_RELAXED);
+		} while (!s->broken && qseq_retry(&s->sq, q));
+		KCHECK_EQ(s->e, a, b);
+	}
+	return 0;
+}
+
+struct node {
+	struct qepoch_entry n_entry;
+	struct sync *n_sync;
+	uint64_t n_alive; /* [a] what a reader must find */
+};
+
+static const struct qtag tag_node = { "node" };
+
+static void
+node_free(struct qepoch_entry *e)
+{
+	struct node *n = QCONTAINER(e, struct node, n_entry);
+	struct sync *s = n->n_sync;
+
+	__atomic_store_n(&n->n_alive, 0, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&s->freed, 1, __ATOMIC_RELAXED);
+	qfree(n);
+}
+
+static int64_t
+epoch_body(void *arg)
+{
+	struct sync *s = arg;
+	uint32_t id = __atomic_fetch_add(&s->next, 1, __ATOMIC_RELAXED);
+	struct node *n, *old;
+	unsigned i;
+
+	for (i = 0; i < s->rounds; i++) {
+		if (id % 2 == 0) {
+			n = qzalloc(&tag_node, sizeof(*n));
+			if (!KCHECK(s->e, n != NULL))
+				return 0;
+			n->n_sync = s;
+			__atomic_store_n(&n->n_alive, 1, __ATOMIC_RELAXED);
+			old = __atomic_exchange_n(&s->node, n,
+			    __ATOMIC_ACQ_REL);
+			kchoice();
+			if (old != NULL && s->broken)
+				node_free(&old->n_entry);
+			else if (old != NULL)
+				qepoch_defer(&old->n_entry, node_free);
+		} else {
+			qepoch_enter();
+			n = __atomic_load_n(&s->node, __ATOMIC_ACQUIRE);
+			kchoice();
+			if (n != NULL)
+				KCHECK_EQ(s->e,
+				    __atomic_load_n(&n->n_alive,
+					__ATOMIC_RELAXED),
+				    1);
+			qepoch_exit();
+		}
+		if (i % 4 == 3)
+			qthread_yield();
+	}
+	return 0;
+}
+
+/* ---- work ------------------------------------------------------------------ */
+
+struct job {
+	struct qwork w;
+	uint32_t runs; /* [a] */
+	uint64_t ran;  /* when */
+	struct sync *s;
+	struct qworkq *again; /* queue once more */
+};
+
+static void
+job_fn(struct qwork *w)
+{
+	struct job *j = QCONTAINER(w, struct job, w);
+
+	__atomic_fetch_add(&j->runs, 1, __ATOMIC_RELAXED);
+	j->ran = qclock_mono(j->s->k);
+	if (j->again != NULL) {
+		struct qworkq *q = j->again;
+
+		j->again = NULL;
+		KCHECK(j->s->e, qwork_queue(q, w));
+	}
+	qthread_yield();
+}
+
+static int64_t
+work_body(void *arg)
+{
+	struct sync *s = arg;
+	struct qworkq *q;
+	struct job j[8];
+	uint64_t when;
+	unsigned i;
+
+	if (!KCHECK_EQ(s->e, qworkq_create(s->k, "w", QPRIO_NORMAL, &q), 0))
+		return 0;
+	memset(j, 0, sizeof(j));
+	for (i = 0; i < 8; i++) {
+		qwork_init(&j[i].w, job_fn);
+		j[i].s = s;
+	}
+	j[3].again = q;
+	for (i = 0; i < 6; i++)
+		KCHECK(s->e, qwork_queue(q, &j[i].w));
+	KCHECK(s->e, !qwork_queue(q, &j[5].w) || j[5].runs > 0);
+	qworkq_drain(q);
+	for (i = 0; i < 6; i++)
+		KCHECK(s->e, j[i].runs >= 1);
+	when = qclock_mono(s->k) + 2000000;
+	KCHECK(s->e, qwork_delay(q, &j[6].w, when));
+	KCHECK(s->e, !qwork_delay(q, &j[6].w, when));
+	KCHECK(s->e, qwork_delay(q, &j[7].w, when + UINT64_C(3600000000000)));
+	KCHECK(s->e, qwork_cancel(&j[7].w));
+	KCHECK(s->e, !qwork_cancel(&j[7].w));
+	(void)qthread_sleep_until(when + 1000000, false);
+	qworkq_drain(q);
+	KCHECK_EQ(s->e, __atomic_load_n(&j[6].runs, __ATOMIC_RELAXED), 1);
+	KCHECK(s->e, j[6].ran >= when);
+	KCHECK_EQ(s->e, j[7].runs, 0);
+	(void)qwork_cancel(&j[3].w);
+	KCHECK(s->e, j[3].runs == 2);
+	qworkq_destroy(q);
+	return 0;
+}
+
+/* ---- running them ------------------------------------------------------------ */
+
+struct body {
+	struct sync *s;
+	int64_t (*fn)(void *);
+};
+
+static void
+body_main(void *arg)
+{
+	struct body *b = arg;
+
+	KCHECK_EQ(b->s->e, kcall(b->s->k, b->fn, b->s), 0);
+}
+
+static int64_t
+last_node(void *arg)
+{
+	struct sync *s = arg;
+
+	if (s->node != NULL)
+		node_free(&s->node->n_entry);
+	qepoch_wait(s->k);
+	return 0;
+}
+
+static void
+run(struct kenv *e, int64_t (*fn)(void *), unsigned threads, bool broken)
+{
+	struct sync *s = calloc(1, sizeof(*s));
+	struct body b = { s, fn };
+	unsigned i;
+
+	s->e = e;
+	s->k = kenv_kernel(e);
+	s->rounds = e->sim != NULL ? 8 : 500;
+	s->broken = broken;
+	qrw_init(&s->rw, "test");
+	qseq_init(&s->sq);
+	if (s->k != NULL) {
+		for (i = 1; i < threads; i++)
+			kspawn(e, body_main, &b);
+		body_main(&b);
+		kjoin(e);
+		KCHECK_EQ(e, s->rw.rw_word, 0);
+		KCHECK_EQ(e, kcall(s->k, last_node, s), 0);
+	}
+	kenv_destroy(e, s->k);
+	free(s);
+}
+
+static void
+rwlock(struct kenv *e)
+{
+	run(e, rw_body, THREADS, false);
+}
+
+static void
+seqlock(struct kenv *e)
+{
+	run(e, seq_body, THREADS, false);
+}
+
+static void
+epoch(struct kenv *e)
+{
+	run(e, epoch_body, THREADS, false);
+}
+
+static void
+workq(struct kenv *e)
+{
+	run(e, work_body, 1, false);
+}
+
+const struct kcase ksync_cases[] = {
+	{ .name = "rwlock", .body = rwlock, .seeds = 600 },
+	{ .name = "seqlock", .body = seqlock, .seeds = 600 },
+	{ .name = "epoch", .body = epoch, .seeds = 1000 },
+	{ .name = "workq", .body = workq, .seeds = 300 },
+	{ .name = NULL },
+};
+
+/* ---- planted bugs -------------------------------------------------------------- */
+
+static void
+torn_read(struct kenv *e)
+{
+	run(e, seq_body, THREADS, true);
+}
+
+static void
+no_epoch(struct kenv *e)
+{
+	run(e, epoch_body, THREADS, true);
+}
+
+const struct kcase ksync_bugs[] = {
+	{ .name = "seqlock read without retry",
+	    .body = torn_read,
+	    .seeds = 500,
+	    .arg = "is" },
+	{ .name = "freed without an epoch",
+	    .body = no_epoch,
+	    .seeds = 500,
+	    .arg = "alive" },
+	{ .name = NULL },
+};

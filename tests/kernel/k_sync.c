@@ -126,9 +126,11 @@ epoch_body(void *arg)
 			old = __atomic_exchange_n(&s->node, n,
 			    __ATOMIC_ACQ_REL);
 			kchoice();
+			/* As freed; the memory stays for ASan's sake. */
 			if (old != NULL && s->broken)
-				node_free(&old->n_entry);
-			else if (old != NULL)
+				__atomic_store_n(&old->n_alive, 0,
+				    __ATOMIC_RELAXED);
+			if (old != NULL)
 				qepoch_defer(&old->n_entry, node_free);
 		} else {
 			qepoch_enter();

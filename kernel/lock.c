@@ -226,6 +226,16 @@ qmutex_unlock_slow(struct qmutex *m)
 	(void)qwaitq_wake_one(&m->m_wq);
 }
 
+/* ---- ranks ------------------------------------------------------------ */
+
+void
+qrank_wrong(const char *name, unsigned rank, uint64_t held)
+{
+	qpanic(quern_current(),
+	    "lock %s of rank %u taken while rank %u is held", name, rank,
+	    63u - (unsigned)__builtin_clzll(held));
+}
+
 /* ---- condvar ---------------------------------------------------------- */
 
 int

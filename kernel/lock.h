@@ -38,7 +38,10 @@ struct qmutex {
 	uintptr_t m_owner; /* [a] struct qthread *, | QMUTEX_WAITERS */
 	struct qwaitq m_wq;
 	const char *m_name;
+	uint32_t m_rank; /* 1 .. 63, or 0: not ranked */
 };
+
+#define QRANK_MAX 63u
 
 #define QMUTEX_WAITERS 1u
 
@@ -147,6 +150,42 @@ qmutex_init(struct qmutex *m, const char *name)
 	m->m_owner = 0;
 	qwaitq_init(&m->m_wq);
 	m->m_name = name;
+	m->m_rank = 0;
+}
+
+/*
+ * Initialise with a rank: a thread that holds it may only take locks of a
+ * higher one, or without.  Taking them otherwise panics, also when it would not
+ * have been the time it deadlocks.
+ */
+static inline void
+qmutex_init_rank(struct qmutex *m, const char *name, unsigned rank)
+{
+	qassert(rank >= 1 && rank <= QRANK_MAX);
+	qmutex_init(m, name);
+	m->m_rank = rank;
+}
+
+/* qrank_wrong is for qrank_take: panics. */
+void qrank_wrong(const char *name, unsigned rank, uint64_t held) QNORETURN;
+
+/* Note that the current thread is about to take a lock of this rank. */
+static inline void
+qrank_take(struct qthread *t, const char *name, uint32_t rank)
+{
+	if (qlikely(rank == 0))
+		return;
+	if (qunlikely((t->t_ranks >> rank) != 0))
+		qrank_wrong(name, rank, t->t_ranks);
+	t->t_ranks |= UINT64_C(1) << rank;
+}
+
+/* Note that it has given it back. */
+static inline void
+qrank_give(struct qthread *t, uint32_t rank)
+{
+	if (qunlikely(rank != 0))
+		t->t_ranks &= ~(UINT64_C(1) << rank);
 }
 
 /* qmutex_lock_slow and qmutex_unlock_slow are the halves not inline. */
@@ -162,6 +201,7 @@ qmutex_lock(struct qmutex *m)
 	uintptr_t free = 0;
 
 	qassert(t->t_spins == 0);
+	qrank_take(t, m->m_name, m->m_rank);
 	qchoice(v, QUERN_YIELD_LOCK);
 	if (v->v_smp) {
 		if (qlikely(__atomic_compare_exchange_n(&m->m_owner, &free,
@@ -183,8 +223,13 @@ qmutex_trylock(struct qmutex *m)
 	uintptr_t free = 0;
 
 	qchoice(t->t_cpu, QUERN_YIELD_LOCK);
-	return __atomic_compare_exchange_n(&m->m_owner, &free, (uintptr_t)t,
-	    false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+	if (!__atomic_compare_exchange_n(&m->m_owner, &free, (uintptr_t)t,
+		false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+		return false;
+	/* Whatever is held: who does not wait can't deadlock. */
+	if (m->m_rank != 0)
+		t->t_ranks |= UINT64_C(1) << m->m_rank;
+	return true;
 }
 
 /* Give it back and wake the first waiter. */
@@ -195,6 +240,7 @@ qmutex_unlock(struct qmutex *m)
 	struct qcpu *v = t->t_cpu;
 	uintptr_t self = (uintptr_t)t;
 
+	qrank_give(t, m->m_rank);
 	if (v->v_smp) {
 		if (qunlikely(!__atomic_compare_exchange_n(&m->m_owner, &self,
 			0, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED)))

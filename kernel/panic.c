@@ -50,7 +50,8 @@ qlog(struct quern *k, enum quern_log_level level, const char *fmt, ...)
 /*
  * Log return addresses from frame pointer `fp`, which is on the stack of `t`.
  * The chain leaves a client's kernel stack through ctx_enter and goes on
- * through our own frames on the host's stack into the client.
+ * through our own frames on the host's stack into the client, which may keep no
+ * frame pointers: what does not look like the next frame ends it.
  */
 void
 trace_backtrace(struct quern *k, struct qthread *t, uintptr_t fp)
@@ -69,6 +70,8 @@ trace_backtrace(struct quern *k, struct qthread *t, uintptr_t fp)
 		f = (const uintptr_t *)fp;
 		qlog(k, QUERN_LOG_ERR, "  #%u 0x%lx%s", i, (uint64_t)f[1],
 		    host != 0 ? " (host stack)" : "");
+		if (host != 0 && (f[0] <= fp || f[0] - fp > FRAME_BYTES))
+			break;
 		fp = f[0];
 	}
 }

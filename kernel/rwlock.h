@@ -25,6 +25,7 @@ struct qrwlock {
 	struct qwaitq rw_wq;
 	struct qthread *rw_owner; /* the writer, for assertions */
 	const char *rw_name;
+	uint32_t rw_rank; /* as of a mutex */
 };
 
 /* Initialise to free; `name` is kept. */
@@ -35,6 +36,16 @@ qrw_init(struct qrwlock *rw, const char *name)
 	qwaitq_init(&rw->rw_wq);
 	rw->rw_owner = NULL;
 	rw->rw_name = name;
+	rw->rw_rank = 0;
+}
+
+/* Initialise with a rank, as qmutex_init_rank does. */
+static inline void
+qrw_init_rank(struct qrwlock *rw, const char *name, unsigned rank)
+{
+	qassert(rank >= 1 && rank <= QRANK_MAX);
+	qrw_init(rw, name);
+	rw->rw_rank = rank;
 }
 
 /* qrw_lock_slow and qrw_unlock_slow are the halves not inline. */
@@ -50,6 +61,7 @@ qrw_rdlock(struct qrwlock *rw)
 	uint32_t old = __atomic_load_n(&rw->rw_word, __ATOMIC_RELAXED);
 
 	qassert(t->t_spins == 0);
+	qrank_take(t, rw->rw_name, rw->rw_rank);
 	qchoice(t->t_cpu, QUERN_YIELD_LOCK);
 	if (t->t_cpu->v_smp) {
 		if (qlikely(old < QRW_WRITER &&
@@ -71,6 +83,7 @@ qrw_wrlock(struct qrwlock *rw)
 	uint32_t old = 0;
 
 	qassert(t->t_spins == 0);
+	qrank_take(t, rw->rw_name, rw->rw_rank);
 	qchoice(t->t_cpu, QUERN_YIELD_LOCK);
 	if (qlikely(__atomic_compare_exchange_n(&rw->rw_word, &old, QRW_WRITER,
 		false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)))
@@ -83,10 +96,12 @@ qrw_wrlock(struct qrwlock *rw)
 static inline void
 qrw_rdunlock(struct qrwlock *rw)
 {
-	struct qcpu *v = qcpu_current();
+	struct qthread *t = qthread_current();
+	struct qcpu *v = t->t_cpu;
 	uint32_t old = __atomic_load_n(&rw->rw_word, __ATOMIC_RELAXED);
 
 	qassert((old & QRW_WRITER) == 0 && (old & ~QRW_WAIT) != 0);
+	qrank_give(t, rw->rw_rank);
 	if (!v->v_smp && old < QRW_WAIT)
 		rw->rw_word = old - 1;
 	else if (qunlikely(__atomic_fetch_sub(&rw->rw_word, 1,
@@ -103,6 +118,7 @@ qrw_wrunlock(struct qrwlock *rw)
 	uint32_t old = QRW_WRITER;
 
 	qassert(rw->rw_owner == t);
+	qrank_give(t, rw->rw_rank);
 	rw->rw_owner = NULL;
 	if (qunlikely(!__atomic_compare_exchange_n(&rw->rw_word, &old, 0, false,
 		__ATOMIC_RELEASE, __ATOMIC_RELAXED)))

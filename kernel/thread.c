@@ -36,6 +36,7 @@ thread_reset(struct qthread *t)
 	__atomic_store_n(&t->t_state, QT_FREE, __ATOMIC_RELAXED);
 	__atomic_store_n(&t->t_oncpu, 0, __ATOMIC_RELAXED);
 	t->t_spins = 0;
+	t->t_ranks = 0;
 	t->t_moved = t->t_client = false;
 	__atomic_store_n(&t->t_intr, false, __ATOMIC_RELAXED);
 	t->t_bound = QCPU_ANY;

@@ -80,6 +80,7 @@ struct qthread {
 	int32_t t_bound;     /* vCPU it must run on, or QCPU_ANY */
 	int32_t t_wake;      /* why it was woken: 0 or -errno */
 	uint64_t t_switches; /* times it was switched to */
+	uint64_t t_ranks;    /* of the locks it holds; lock.h */
 	struct qlist t_link; /* run queue */
 	struct qlist t_wait; /* wait queue */
 	struct qlist t_all;  /* [t] every thread of the kernel */

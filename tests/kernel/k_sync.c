@@ -215,6 +215,65 @@ work_body(void *arg)
 	return 0;
 }
 
+/* ---- ranks ------------------------------------------------------------------ */
+
+static int64_t
+rank_body(void *arg)
+{
+	struct sync *s = arg;
+	struct qmutex a, b, c;
+
+	qmutex_init_rank(&a, "a", 3);
+	qmutex_init_rank(&b, "b", 7);
+	qmutex_init(&c, "c");
+	qmutex_lock(&a);
+	qmutex_lock(&c);
+	qmutex_lock(&b);
+	qmutex_unlock(&a);
+	qmutex_unlock(&b);
+	qmutex_lock(&b);
+	qmutex_unlock(&c);
+	KCHECK(s->e, qmutex_trylock(&a));
+	qmutex_unlock(&a);
+	qrw_init_rank(&s->rw, "rw", 9);
+	qrw_rdlock(&s->rw);
+	qrw_rdunlock(&s->rw);
+	qmutex_lock(&a); /* nobody else wants either: still wrong */
+	return 0;
+}
+
+static void
+note_panic(void *arg, const char *message)
+{
+	char *buf = arg;
+
+	strncpy(buf, message, 99);
+}
+
+static void
+ranks(struct kenv *e)
+{
+	struct quern_config c = kenv_config(e);
+	struct sync *s = calloc(1, sizeof(*s));
+	char message[100] = "";
+
+	e->quiet = true;
+	c = kenv_config(e);
+	c.panic = note_panic;
+	c.arg = message;
+	s->e = e;
+	if (KCHECK_EQ(e, quern_create(&c, &s->k), 0)) {
+		KCHECK_EQ(e, kcall(s->k, rank_body, s), -Q_ENOTRECOVERABLE);
+		KCHECK(e,
+		    strcmp(message,
+			"lock a of rank 3 taken while rank 7 "
+			"is held") == 0);
+		while (quern_destroy(s->k) == -Q_EBUSY)
+			kpause(e);
+	}
+	free(s);
+}
+
 /* ---- running them ------------------------------------------------------------ */
 
 struct body {
@@ -295,6 +354,7 @@ const struct kcase ksync_cases[] = {
 	{ .name = "seqlock", .body = seqlock, .seeds = 600 },
 	{ .name = "epoch", .body = epoch, .seeds = 1000 },
 	{ .name = "workq", .body = workq, .seeds = 300 },
+	{ .name = "ranks", .body = ranks, .seeds = 20 },
 	{ .name = NULL },
 };
 

@@ -13,6 +13,7 @@
 /* How deep a backtrace goes, and how far into the client's stack. */
 #define FRAMES_MAX  24u
 #define FRAMES_HOST 4u
+#define FRAME_BYTES 1024u /* a frame of ours on a host's stack is smaller */
 
 static void
 log_line(struct quern *k, enum quern_log_level level, char *line, size_t len)

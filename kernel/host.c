@@ -730,6 +730,7 @@ client_body(struct qthread *t, void *frame)
 
 	san_arrive(&t->t_san, &t->t_host->h_san);
 	r.cr_ret = c->c_fn(c->c_arg);
+	qassert(t->t_spins == 0);
 	v = t->t_cpu;
 	if (qunlikely(v->v_deferred > DEFERRED_MANY))
 		(void)epoch_poll(v);
@@ -820,6 +821,12 @@ drive(struct qhost *h, uintptr_t cmd)
 		} else if (cmd == QHOST_TURN) {
 			v = h->h_cpu = take_turn(h);
 		}
+		/*
+		 * A dead kernel's idle threads have been abandoned wherever
+		 * they were; owning the vCPU, we see that it is dead.
+		 */
+		if (is_dead(h->h_k))
+			return v;
 		__atomic_store_n(&v->v_host, h, __ATOMIC_RELAXED);
 		v->v_sched->r_san = &h->h_san;
 		san_leave(&h->h_san, &v->v_idle->t_san, false);

@@ -15,7 +15,7 @@
  * Memory order.  Who defers has made the object unreachable and issues a full
  * barrier before the snapshot.  A vCPU seen free is taken by a locked
  * instruction later, so its next section sees the object gone.  A vCPU seen
- * owned passes a quiet point with a full barrier (quiet()) or by being given
+ * owned passes a quiet point with a full barrier (epoch_quiet) or by being given
  * away and taken, and again what follows sees it gone.
  *
  * Nothing waits for epochs but memory, so there is no hurry: the idle thread

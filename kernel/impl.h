@@ -320,7 +320,7 @@ unsigned epoch_poll(struct qcpu *v);
 
 /* A quiet point within the ownership of a vCPU. */
 static inline void
-quiet(struct qcpu *v)
+epoch_quiet(struct qcpu *v)
 {
 	if (v->v_smp)
 		__atomic_fetch_add(&v->v_quiet, 1, __ATOMIC_SEQ_CST);

@@ -283,7 +283,7 @@ sched_switch(void)
 	qassert(cur->t_spins == 0);
 	if (qunlikely(__atomic_load_n(&v->v_k->k_dead, __ATOMIC_RELAXED)))
 		sched_leave_dead();
-	quiet(v);
+	epoch_quiet(v);
 	qchoice(v, QUERN_YIELD_SWITCH);
 	if (!cur->t_moved) {
 		cur->t_moved = true;
@@ -338,7 +338,7 @@ look_around(struct qcpu *v)
 	if (__atomic_load_n(&r->r_inflight, __ATOMIC_RELAXED) != 0)
 		(void)k->k_hyper->cpu_idle(k->k_ctx, NULL,
 		    (uint64_t)1 << v->v_id, next);
-	quiet(v);
+	epoch_quiet(v);
 	n = run_inbox(v);
 	if (v->v_sched->r_epoch.es_wait != NULL ||
 	    v->v_sched->r_epoch.es_next != NULL)

@@ -269,9 +269,14 @@ make_kernel(unsigned ncpu, unsigned runners)
 static bool
 have_guests(void)
 {
-	struct quern *k = make_kernel(1, 0);
-	int error = k->k_hyper->vm_create(k->k_ctx, 1);
+	struct quern_config c = { .host = quern_posix() };
+	struct quern *k;
+	int error;
 
+	/* Not a test: nothing of libcheck's may be used. */
+	if (quern_create(&c, &k) != 0)
+		return true; /* the tests will say why */
+	error = k->k_hyper->vm_create(k->k_ctx, 1);
 	if (error == 0)
 		(void)k->k_hyper->vm_destroy(k->k_ctx, 1);
 	(void)quern_destroy(k);
@@ -371,7 +376,7 @@ spin_main(void *arg)
 }
 
 static void
-quiet(void *arg, int level, const char *line)
+drop_line(void *arg, int level, const char *line)
 {
 	(void)arg, (void)level, (void)line;
 }
@@ -384,7 +389,7 @@ setup_spin(void *arg)
 
 START_TEST(panic_with_guest)
 {
-	struct quern_config c = { .host = quern_posix(), .log = quiet };
+	struct quern_config c = { .host = quern_posix(), .log = drop_line };
 	struct pair p;
 	pthread_t t, t2;
 	uint32_t hint = 0;

@@ -686,6 +686,7 @@ epoll_release(struct qfile *f)
 static const struct qfile_ops epoll_ops = {
 	.fo_name = "epoll",
 	.fo_poll = epoll_poll,
+	.fo_seek = qfile_seek_nowhere,
 	.fo_release = epoll_release,
 };
 

@@ -121,6 +121,7 @@ static const struct qfile_ops eventfd_ops = {
 	.fo_read = eventfd_read,
 	.fo_write = eventfd_write,
 	.fo_poll = eventfd_poll,
+	.fo_seek = qfile_seek_nowhere,
 	.fo_release = eventfd_release,
 };
 

@@ -163,6 +163,9 @@ qfile_nowait(const struct qfile *f, const struct quio *u)
 	    (u->u_flags & QUIO_NOWAIT) != 0;
 }
 
+/* fo_seek of a file without a position for which lseek is no error. */
+int64_t qfile_seek_nowhere(struct qfile *f, int64_t off, int whence);
+
 /* What is ready, as fo_poll. */
 static inline uint32_t
 qfile_poll(struct qfile *f, struct qpollent *e)

@@ -150,6 +150,8 @@ vector_file(struct qsys *s, struct qfile *f, int64_t off, uint32_t flags,
 		return -Q_ESPIPE;
 	if (!allowed(f, writing))
 		return -Q_EBADF;
+	if ((writing ? f->f_ops->fo_write : f->f_ops->fo_read) == NULL)
+		return -Q_EINVAL; /* even if there is nothing to move */
 	ret = quio_import(&u, s->s_us, s->s_arg[1], s->s_arg[2]);
 	if (ret != 0)
 		return ret;

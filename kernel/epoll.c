@@ -655,7 +655,7 @@ epoll_poll(struct qfile *f, struct qpollent *e)
 	struct item *it;
 	uint32_t ready = 0;
 
-	qpollq_add(&ep->ep_pollq, e);
+	qpollq_add(&ep->ep_pollq, e, Q_POLLIN | Q_POLLRDNORM);
 	qmutex_lock(&ep->ep_lock);
 	take_list(ep, &list);
 	while (ready == 0 && (it = next_ready(ep, &list)) != NULL)

@@ -100,7 +100,7 @@ eventfd_poll(struct qfile *f, struct qpollent *ent)
 	struct eventfd *e = f->f_obj;
 	uint32_t ready = 0;
 
-	qpollq_add(&e->e_pollq, ent);
+	qpollq_add(&e->e_pollq, ent, Q_POLLIN | Q_POLLOUT);
 	qspin_lock(&e->e_wq.w_lock);
 	if (e->e_count != 0)
 		ready |= Q_POLLIN;

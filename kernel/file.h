@@ -86,8 +86,8 @@ struct qfile_ops {
 	int64_t (*fo_write)(struct qfile *f, struct quio *u);
 
 	/*
-	 * What is ready now, Q_POLL*.  First qpollq_add(queue of the object, e)
-	 * (`e` may be NULL), once.  Called with the locks of poll or epoll
+	 * What is ready now, Q_POLL*.  First qpollq_add(queue of the object, e,
+	 * ...) (`e` may be NULL), once.  Called with the locks of poll or epoll
 	 * held, of mutexes only, and perhaps with no reference left, but before
 	 * fo_release: it takes none.  NULL: always readable and writable.
 	 */

@@ -219,9 +219,11 @@ announce(struct quern *k)
 	uint64_t until = QUERN_NEVER, next;
 	unsigned i;
 
-	if (__atomic_load_n(&k->k_nidle, __ATOMIC_SEQ_CST) != 0)
-		return; /* somebody does */
+	/* Computing and telling go together: whoever comes last knows best. */
+	hspin_lock(k, &k->k_announce_lock);
 	for (i = 0; i < k->k_ncpu; i++) {
+		if (__atomic_load_n(&k->k_nidle, __ATOMIC_SEQ_CST) != 0)
+			break; /* somebody does */
 		next = __atomic_load_n(&k->k_cpu[i]->v_sched->r_next,
 		    __ATOMIC_SEQ_CST);
 		if (sched_has_work(k->k_cpu[i], 0))
@@ -229,9 +231,13 @@ announce(struct quern *k)
 		if (next < until)
 			until = next;
 	}
-	if (__atomic_exchange_n(&k->k_announced, until, __ATOMIC_SEQ_CST) !=
-	    until)
+	if (i < k->k_ncpu)
+		until = QUERN_NEVER;
+	if (k->k_announced != until) {
+		k->k_announced = until;
 		(void)k->k_hyper->cpu_idle(k->k_ctx, NULL, 0, until);
+	}
+	hspin_unlock(&k->k_announce_lock);
 }
 
 static inline void
@@ -871,20 +877,21 @@ host_loop(struct qthread *t, uintptr_t cmd)
 }
 
 int
-host_run(struct quern *k, bool runner, uint64_t deadline)
+host_run(struct quern *k, struct qthread *runner, uint64_t deadline)
 {
-	struct qthread *t;
+	struct qthread *t = runner;
 	struct qhost *h;
 	struct qcpu *v;
-	int error;
+	int error = 0;
 
-	__atomic_fetch_add(&k->k_inside, !runner, __ATOMIC_SEQ_CST);
-	error = thread_alloc(k, &t);
+	__atomic_fetch_add(&k->k_inside, runner == NULL, __ATOMIC_SEQ_CST);
+	if (t == NULL)
+		error = thread_alloc(k, &t);
 	if (error != 0)
 		goto out;
 	h = t->t_host;
-	h->h_poll = !runner;
-	h->h_runner = runner;
+	h->h_poll = runner == NULL;
+	h->h_runner = runner != NULL;
 	h->h_deadline = deadline;
 	san_host(&h->h_san);
 	v = cpu_try_any(k, 0);
@@ -896,8 +903,9 @@ host_run(struct quern *k, bool runner, uint64_t deadline)
 	}
 	drive_over(k, v);
 	error = is_dead(k) ? -Q_ENOTRECOVERABLE : h->h_ran;
-	thread_free(t);
+	if (runner == NULL)
+		thread_free(t);
 out:
-	__atomic_fetch_sub(&k->k_inside, !runner, __ATOMIC_SEQ_CST);
+	__atomic_fetch_sub(&k->k_inside, runner == NULL, __ATOMIC_SEQ_CST);
 	return error;
 }

@@ -389,6 +389,12 @@ set_res(struct qsys *s, bool group)
 
 	qmutex_lock(&p->p_lock);
 	i = get_ids(&p->p_cred, group);
+	/* As in Linux, no change does not reset the file-system id either. */
+	if ((r == NOBODY || r == i.i_real) && (v == NOBODY || v == i.i_saved) &&
+	    (e == NOBODY || (e == i.i_eff && e == i.i_fs))) {
+		qmutex_unlock(&p->p_lock);
+		return 0;
+	}
 	if (!privileged(p, group) &&
 	    (!one_of(r, &i) || !one_of(e, &i) || !one_of(v, &i)))
 		error = -Q_EPERM;

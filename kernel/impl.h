@@ -119,6 +119,7 @@ struct quern {
 	struct qcpu *k_cpu[QUERN_MAXCPU];  /* [I] */
 	unsigned k_ncpu;                   /* [I] */
 	unsigned k_nrunner;                /* [I] */
+	struct qthread *k_runner[QUERN_MAXCPU]; /* [I] their stacks */
 	bool k_choice;                     /* [I] */
 	bool k_fence;                      /* [I] the host has cpu_fence */
 	bool k_up;                         /* components have started */
@@ -138,7 +139,8 @@ struct quern {
 	uint32_t k_barrier;   /* [a] nothing but the operand of full_barrier */
 	uint64_t k_deferred;  /* [a] entries that epochs wait for */
 	uint32_t k_pollfd;    /* [a] the embedder has asked for one */
-	uint64_t k_announced; /* [a] what was said about it last */
+	struct hspin k_announce_lock;
+	uint64_t k_announced; /* [k_announce_lock] what was said of it last */
 	uint32_t k_inside;    /* [a] host threads off the fast path */
 	uint32_t k_runners_left;  /* [a] */
 	struct quern_seat k_seat; /* where destroy waits for the runners */
@@ -293,10 +295,11 @@ cpu_is_owned(struct qcpu *v)
 /* The call of `h` is over; called off its stack. */
 void host_done(struct qhost *h);
 /*
- * Lend the calling host thread to the kernel: as runner until k_stop, else
- * until it has run something or the deadline.  1, 0 or -ENOTRECOVERABLE.
+ * Lend the calling host thread to the kernel: as runner, on a stack made for
+ * it, until k_stop; else until it has run something or the deadline.  1, 0 or
+ * -ENOTRECOVERABLE.
  */
-int host_run(struct quern *k, bool runner, uint64_t deadline);
+int host_run(struct quern *k, struct qthread *runner, uint64_t deadline);
 /*
  * Run fn(arg) in the kernel as a call of process `p`, on vCPU *hint if it is
  * free; *hint follows.

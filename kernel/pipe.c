@@ -284,8 +284,8 @@ pipe_write(struct qfile *f, struct quio *u)
 	qmutex_lock(&p->p_lock);
 	ret = write_locked(f, p, u, &broken);
 	pipe_unlock(p);
-	if (ret > 0)
-		qpollq_wake(&p->p_pollq, POLL_IN);
+	/* Each write is an edge to who polls, even one that failed, as in Linux. */
+	qpollq_wake(&p->p_pollq, POLL_IN);
 	if (qunlikely(broken))
 		qproc_signal(qproc_current(), Q_SIGPIPE);
 	return ret;
@@ -299,7 +299,9 @@ pipe_poll(struct qfile *f, struct qpollent *e)
 	struct pipe *p = f->f_obj;
 	uint32_t ready = 0;
 
-	qpollq_add(&p->p_pollq, e);
+	qpollq_add(&p->p_pollq, e,
+	    ((f->f_mode & QF_READ) != 0 ? POLL_IN | Q_POLLHUP : 0) |
+		((f->f_mode & QF_WRITE) != 0 ? POLL_OUT | Q_POLLERR : 0));
 	qmutex_lock(&p->p_lock);
 	if ((f->f_mode & QF_READ) != 0) {
 		if (!pipe_empty(p))
@@ -375,7 +377,8 @@ set_size(struct pipe *p, uint32_t bytes)
 	p->p_tail = 0;
 	p->p_head = used;
 	pipe_unlock(p);
-	qpollq_wake(&p->p_pollq, POLL_OUT);
+	/* Linux tells all writers, whatever they wait for. */
+	qpollq_wake(&p->p_pollq, POLL_OUT | Q_POLLERR);
 	qfree(old);
 	return (int64_t)(n * PAGE);
 }

@@ -20,13 +20,14 @@ static const struct qtag tag_poll = { "poll" };
 /* ---- queues --------------------------------------------------------------- */
 
 void
-qpollq_add(struct qpollq *q, struct qpollent *e)
+qpollq_add(struct qpollq *q, struct qpollent *e, uint32_t can)
 {
 	if (e == NULL)
 		return;
 	qassert(e->pe_q == NULL);
 	qspin_lock(&q->pq_lock);
 	e->pe_q = q;
+	e->pe_can = can;
 	if (e->pe_exclusive)
 		qlist_append(&q->pq_list, &e->pe_link);
 	else
@@ -58,6 +59,8 @@ qpollq_wake_slow(struct qpollq *q, uint32_t events)
 	qspin_lock(&q->pq_lock);
 	QLIST_FOREACH(l, &q->pq_list) {
 		e = QLIST_ELEM(l, struct qpollent, pe_link);
+		if (events != 0 && (events & e->pe_can) == 0)
+			continue;
 		if (e->pe_fn(e, events) && e->pe_exclusive)
 			break;
 	}

@@ -39,6 +39,7 @@ struct qpollq {
 struct qpollent {
 	struct qlist pe_link;
 	struct qpollq *pe_q; /* NULL: on none */
+	uint32_t pe_can;     /* what its file can be ready for */
 	bool pe_exclusive; /* wake no other exclusive one if this one took it */
 	/*
 	 * Something happened: Q_POLL* in `events`, 0 if it isn't known what.
@@ -62,15 +63,18 @@ qpollent_init(struct qpollent *e, bool (*fn)(struct qpollent *, uint32_t))
 {
 	qlist_init(&e->pe_link);
 	e->pe_q = NULL;
+	e->pe_can = 0;
 	e->pe_exclusive = false;
 	e->pe_fn = fn;
 }
 
 /*
  * Hang `e`, which is on no queue, on `q`; nothing if it is NULL, for a look
- * without waiting.  fo_poll calls it once, before it looks at the state.
+ * without waiting.  `can` is what the file can ever be ready for: other events
+ * of the object, of the other end of a pipe say, are none for it.  fo_poll
+ * calls it once, before it looks at the state.
  */
-void qpollq_add(struct qpollq *q, struct qpollent *e);
+void qpollq_add(struct qpollq *q, struct qpollent *e, uint32_t can);
 
 /* Take `e` off its queue, if it is on one; its function no longer runs. */
 void qpollent_del(struct qpollent *e);

@@ -44,8 +44,7 @@ upcall_runner(void *cookie, unsigned runner)
 {
 	struct quern *k = cookie;
 
-	(void)runner;
-	(void)host_run(k, true, QUERN_NEVER);
+	(void)host_run(k, k->k_runner[runner], QUERN_NEVER);
 	/* The last thing: stop_runners waits for it. */
 	__atomic_fetch_sub(&k->k_runners_left, 1, __ATOMIC_SEQ_CST);
 	k->k_hyper->cpu_kick(k->k_ctx, &k->k_seat);
@@ -134,7 +133,7 @@ init_lists(struct quern *k)
 	qmutex_init(&k->k_disk_lock, "disks");
 	qwaitq_init(&k->k_join);
 	k->k_leader_until = QUERN_NEVER;
-	k->k_announced = QUERN_NEVER;
+	k->k_announced = 0; /* a new "pollfd" is readable */
 }
 
 static int
@@ -237,6 +236,9 @@ start_runners(struct quern *k, const struct quern_config *cfg)
 	int error;
 
 	for (i = 0; i < cfg->runners; i++) {
+		error = thread_alloc(k, &k->k_runner[i]);
+		if (error != 0)
+			return error;
 		__atomic_fetch_add(&k->k_runners_left, 1, __ATOMIC_SEQ_CST);
 		error = k->k_hyper->cpu_start(k->k_ctx, i,
 		    cfg->pin != NULL ? cfg->pin[i] : -1);
@@ -344,16 +346,39 @@ disown(struct quern *k, unsigned n)
 		    __ATOMIC_SEQ_CST);
 }
 
-/* Own every vCPU; false: somebody is inside, and we own none. */
+/* Is it one of our own threads that runs `v`? */
+static bool
+has_runner(struct qcpu *v)
+{
+	struct qhost *h = __atomic_load_n(&v->v_host, __ATOMIC_RELAXED);
+	struct quern *k = v->v_k;
+	unsigned i;
+
+	for (i = 0; i < k->k_nrunner; i++)
+		if (h == k->k_runner[i]->t_host)
+			return true;
+	return false;
+}
+
+/*
+ * Own every vCPU, waiting for runners to be done with theirs.  False: somebody
+ * else is inside, and we own none.
+ */
 static bool
 own_all(struct quern *k)
 {
 	unsigned i;
 
-	for (i = 0; i < k->k_ncpu && cpu_try(k->k_cpu[i]); i++)
-		continue;
-	if (i == k->k_ncpu &&
-	    __atomic_load_n(&k->k_inside, __ATOMIC_SEQ_CST) == 0)
+	for (i = 0; i < k->k_ncpu; i++) {
+		while (!cpu_try(k->k_cpu[i])) {
+			if (!has_runner(k->k_cpu[i])) {
+				disown(k, i);
+				return false;
+			}
+			k->k_hyper->cpu_yield(k->k_ctx, QUERN_YIELD_SPIN);
+		}
+	}
+	if (__atomic_load_n(&k->k_inside, __ATOMIC_SEQ_CST) == 0)
 		return true;
 	disown(k, i);
 	return false;
@@ -369,12 +394,9 @@ quern_destroy_count(struct quern *k, uint64_t *leaks)
 		return -Q_EFAULT;
 	if (__atomic_load_n(&k->k_inside, __ATOMIC_SEQ_CST) != 0)
 		return -Q_EBUSY;
-	/* A runner may own one at any moment; it leaves when told. */
-	if (k->k_nrunner == 0) {
-		if (!own_all(k))
-			return -Q_EBUSY;
-		disown(k, k->k_ncpu);
-	}
+	if (!own_all(k))
+		return -Q_EBUSY;
+	disown(k, k->k_ncpu);
 	if (!k->k_dead)
 		(void)host_call(k, NULL, &hint, shut_down, k);
 	stop_runners(k);
@@ -409,7 +431,7 @@ quern_poll(struct quern *k, uint64_t timeout_ns)
 		    QUERN_NEVER - 1 :
 		    now + timeout_ns;
 	}
-	return host_run(k, false, deadline);
+	return host_run(k, NULL, deadline);
 }
 
 int

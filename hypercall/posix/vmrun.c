@@ -377,10 +377,19 @@ run_once(struct vmhost *vh, struct vmspace *v, struct quern_seat *seat,
 	int error, nmaps;
 
 	load_frame(vh, v, f);
+	/*
+	 * Forget what was for earlier runs.  From here on every kick either
+	 * finds the run, and its signal is remembered, or was before and is
+	 * seen now.
+	 */
 	atomic_store(&c->c_pend, 0);
 	atomic_store(&v->v_overdue, 0);
 	if (!seat_take(seat, v))
 		return -EINTR;
+	if (atomic_load(&v->v_stop) != 0) {
+		seat_leave(seat, v);
+		return -EINTR;
+	}
 	error = nmaps = queue_maps(vh, v);
 	if (nmaps >= 0) {
 		atomic_store(&v->v_deadline, deadline);

@@ -20,8 +20,8 @@ static const struct quern_component ka, kb, kc, kd;
 /* One body at a time. */
 static char order[64];
 static char lines[2000];
-static int fail_with;        /* what c's init answers */
-static bool panic_in_init;   /* c's, too */
+static int fail_with;      /* what c's init answers */
+static bool panic_in_init; /* c's, too */
 static struct kenv *env;
 
 static void
@@ -228,8 +228,8 @@ any_order(struct kenv *e)
 		KCHECK_EQ(e, strcmp(order, "abcd"), 0);
 		if (k == NULL)
 			return;
-		KCHECK_EQ(e,
-		    ((struct state *)qcomponent_state(k, &kc))->name, 'c');
+		KCHECK_EQ(e, ((struct state *)qcomponent_state(k, &kc))->name,
+		    'c');
 		KCHECK(e, qcomponent_state(k, &kn) == NULL);
 		kenv_destroy(e, k);
 		KCHECK_EQ(e, strcmp(order, "abcdDCBA"), 0);
@@ -313,7 +313,8 @@ init_panics(struct kenv *e)
 static void
 nothing_to_do(struct kenv *e)
 {
-	const struct quern_component *list[] = { &kn, NULL }, *none[] = { NULL };
+	const struct quern_component *list[] = { &kn, NULL },
+				     *none[] = { NULL };
 	struct quern *k;
 
 	KCHECK_EQ(e, create(e, list, &k), 0);

@@ -302,10 +302,8 @@ static int64_t
 nap(void *arg)
 {
 	struct shared *s = arg;
-	uint64_t until = qclock_mono(s->k) + 1 + (s->e->sim != NULL
-						     ? quern_sim_random(
-							   s->e->sim, 20000)
-						     : 3000);
+	uint64_t until = qclock_mono(s->k) + 1 +
+	    (s->e->sim != NULL ? quern_sim_random(s->e->sim, 20000) : 3000);
 	int why;
 
 	qspin_lock(&s->w.w_lock);
@@ -345,9 +343,8 @@ waker(void *arg)
 
 	for (i = 0; i < 2 * s->rounds; i++)
 		KCHECK_EQ(s->e,
-		    host_call(s->k, NULL, &hint, i % 3 == 0 ? wake_all :
-							      wake_one,
-			s),
+		    host_call(s->k, NULL, &hint,
+			i % 3 == 0 ? wake_all : wake_one, s),
 		    0);
 }
 

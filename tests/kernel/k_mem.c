@@ -507,7 +507,8 @@ sizes_body(void *arg)
 		memset(p, 0xa5, size);
 		KCHECK(s->e, size == 0 || q[size - 1] == 0);
 		memset(q, 0x5a, size);
-		KCHECK(s->e, size == 0 || (p[0] == 0xa5 && p[size - 1] == 0xa5));
+		KCHECK(s->e,
+		    size == 0 || (p[0] == 0xa5 && p[size - 1] == 0xa5));
 		KCHECK(s->e, inuse(s) >= before + 2 * size);
 		qfree(p);
 		qfree(q);
@@ -587,7 +588,8 @@ churn_body(void *arg)
 {
 	struct shared *s = arg;
 	/* A generator of its own for each, on posix. */
-	struct shared mine = { .e = s->e, .k = s->k,
+	struct shared mine = { .e = s->e,
+		.k = s->k,
 		.seed = __atomic_add_fetch(&s->count, 1, __ATOMIC_RELAXED) };
 
 	churn(&mine, s->e->sim != NULL ? 300 : 4000);

@@ -57,8 +57,8 @@ on_panic(void *arg, const char *message)
 {
 	struct morgue *g = arg;
 
-	__atomic_fetch_add(&g->panics, 1, __ATOMIC_RELAXED);
 	strncpy(g->message, message, sizeof(g->message) - 1);
+	__atomic_fetch_add(&g->panics, 1, __ATOMIC_RELEASE);
 }
 
 static struct morgue *
@@ -87,7 +87,7 @@ bury(struct morgue *g)
 	struct kenv *e = g->e;
 	struct quern_stats st;
 
-	KCHECK_EQ(e, g->panics, 1);
+	KCHECK_EQ(e, __atomic_load_n(&g->panics, __ATOMIC_ACQUIRE), 1);
 	KCHECK_EQ(e, quern_poll(g->k, 0), -Q_ENOTRECOVERABLE);
 	KCHECK_EQ(e, quern_poll(g->k, QUERN_NEVER), -Q_ENOTRECOVERABLE);
 	KCHECK_EQ(e, quern_proc_create(g->k, &p), -Q_ENOTRECOVERABLE);
@@ -253,8 +253,8 @@ die(void *arg)
 		nap(g);
 	qspin_lock(&g->s);
 	__atomic_store_n(&g->held, 2, __ATOMIC_RELEASE);
-	while (__atomic_load_n(&g->in[SPIN], __ATOMIC_ACQUIRE) <
-		k->k_ncpu - 1 ||
+	while (
+	    __atomic_load_n(&g->in[SPIN], __ATOMIC_ACQUIRE) < k->k_ncpu - 1 ||
 	    __atomic_load_n(&k->k_nwant, __ATOMIC_ACQUIRE) < 1)
 		k->k_hyper->cpu_yield(k->k_ctx, QUERN_YIELD_SPIN);
 	qpanic(k, "number %d died of %s", 6, "old age");
@@ -506,13 +506,11 @@ panic_twice(struct kenv *e)
 		return;
 	KCHECK_EQ(e, kcall(g->k, two_panics, g), -Q_ENOTRECOVERABLE);
 	/* A runner may be at it still; the kernel's end waits for it. */
-	while (!__atomic_load_n(&g->panics, __ATOMIC_RELAXED))
-		kpause(e);
+	kawait(e, &g->panics, 1);
 	bury(g);
 }
 
-static int64_t __attribute__((noinline))
-panic_here(void *arg)
+static int64_t __attribute__((noinline)) panic_here(void *arg)
 {
 	struct morgue *g = arg;
 

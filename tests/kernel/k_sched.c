@@ -47,9 +47,8 @@ pass_on(void *arg)
 
 	qspin_lock(&r->s);
 	while (r->turn != m->id) {
-		KCHECK_EQ(r->e, qwaitq_sleep(&r->w[m->id], &r->s, 0,
-				    QUERN_NEVER),
-		    0);
+		KCHECK_EQ(r->e,
+		    qwaitq_sleep(&r->w[m->id], &r->s, 0, QUERN_NEVER), 0);
 		/* The same thread, whoever runs it now. */
 		KCHECK(r->e, qthread_current() == t);
 		if (qcpu_current()->v_host != t->t_host)
@@ -133,8 +132,8 @@ crowd_member(void *arg)
 	unsigned i;
 
 	for (i = 0; i < rounds(c->e); i++)
-		KCHECK_EQ(c->e,
-		    host_call(c->k, NULL, &hint, count_inside, c), 7);
+		KCHECK_EQ(c->e, host_call(c->k, NULL, &hint, count_inside, c),
+		    7);
 }
 
 /* More clients than vCPUs: never more inside than these, and all get in. */
@@ -201,8 +200,7 @@ hint_follows(struct kenv *e)
 	if (h.k == NULL)
 		return;
 	hint = e->ncpu - 1;
-	KCHECK_EQ(e, host_call(h.k, NULL, &hint, which_cpu, NULL),
-	    e->ncpu - 1);
+	KCHECK_EQ(e, host_call(h.k, NULL, &hint, which_cpu, NULL), e->ncpu - 1);
 	KCHECK_EQ(e, hint, e->ncpu - 1);
 	kspawn(e, holder, &h);
 	kawait(e, &h.in, 1);
@@ -654,8 +652,7 @@ sleep_a_bit(void *arg)
 	struct kenv *e = arg;
 	struct quern *k = quern_current();
 
-	KCHECK_EQ(e,
-	    qthread_sleep_until(qclock_mono(k) + 10000, false), 0);
+	KCHECK_EQ(e, qthread_sleep_until(qclock_mono(k) + 10000, false), 0);
 	KCHECK(e, quern_current() == k);
 	return 5;
 }

@@ -33,8 +33,8 @@ check_here(struct shared *s, const char *name)
 	KCHECK_EQ(s->e, (uintptr_t)here % 16, 0);
 	KCHECK(s->e,
 	    here < (char *)t &&
-		here > (char *)t + QTHREAD_ROOM - QSTACK_SIZE +
-			QUERN_PAGE_SIZE);
+		here >
+		    (char *)t + QTHREAD_ROOM - QSTACK_SIZE + QUERN_PAGE_SIZE);
 }
 
 static void __attribute__((noinline))

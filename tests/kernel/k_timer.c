@@ -211,7 +211,8 @@ model_body(void *arg)
 		switch (some(s, 4)) {
 		case 0:
 		case 1:
-			arm(s, t, now_of(s) +
+			arm(s, t,
+			    now_of(s) +
 				some(s, UINT64_C(1) << (1 + some(s, 46))));
 			break;
 		case 2:
@@ -376,8 +377,8 @@ race_stopper(void *arg)
 		while (__atomic_load_n(&r->armed, __ATOMIC_ACQUIRE) <= i)
 			(void)qthread_sleep_until(now_of(r->s) + US, false);
 		if (i % 3 == 0)
-			(void)qthread_sleep_until(now_of(r->s) + some(r->s,
-							 5 * US),
+			(void)qthread_sleep_until(now_of(r->s) +
+				some(r->s, 5 * US),
 			    false);
 		was = qtimer_stop(&r->tm);
 		/* Not running any more, and run or stopped, not both. */

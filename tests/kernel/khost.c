@@ -60,7 +60,8 @@ end(void *ctx)
 static int
 map(void *ctx, size_t len, size_t align, unsigned flags, void **pp)
 {
-	int error = fails() ? -Q_ENOMEM : inner->map(ctx, len, align, flags, pp);
+	int error = fails() ? -Q_ENOMEM :
+			      inner->map(ctx, len, align, flags, pp);
 
 	add(&held.maps, error == 0);
 	add(&held.bytes, error == 0 ? (int64_t)len : 0);

@@ -2,8 +2,9 @@
 /*
  * What the t_*.c share: libcheck around tables of cases.
  *
- * CK_RUN_CASE=sim SEED=n build/tests/kernel/t_lock runs every case in the one
- * world that a failure named.
+ * CK_RUN_CASE=sim KCASE=name SEED=n build/tests/kernel/t_lock runs one case in
+ * the world that a failure named; KTRACE=n shows its last n decisions, and
+ * CK_FORK=no is for a debugger.
  */
 #ifndef TESTS_KMAIN_H
 #define TESTS_KMAIN_H
@@ -36,16 +37,15 @@ kmust(const char *name, const char *failure)
 	END_TEST
 
 /* Add them to a suite, as its cases "posix" and "sim". */
-#define KCASE_ADD(suite, table)                              \
-	do {                                                 \
-		TCase *tc_ = tcase_create("posix");          \
-		tcase_add_loop_test(tc_, table##_posix, 0,   \
-		    kcase_count(table));                     \
-		suite_add_tcase((suite), tc_);               \
-		tc_ = tcase_create("sim");                   \
-		tcase_add_loop_test(tc_, table##_sim, 0,     \
-		    kcase_count(table));                     \
-		suite_add_tcase((suite), tc_);               \
+#define KCASE_ADD(suite, table)                                               \
+	do {                                                                  \
+		TCase *tc_ = tcase_create("posix");                           \
+		tcase_add_loop_test(tc_, table##_posix, 0,                    \
+		    kcase_count(table));                                      \
+		suite_add_tcase((suite), tc_);                                \
+		tc_ = tcase_create("sim");                                    \
+		tcase_add_loop_test(tc_, table##_sim, 0, kcase_count(table)); \
+		suite_add_tcase((suite), tc_);                                \
 	} while (0)
 
 /* Run a suite; main's result. */

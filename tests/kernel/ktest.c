@@ -263,7 +263,7 @@ struct trace {
 		uint64_t step, now;
 		const char *task;
 		enum quern_yield why;
-	} *d;
+	} * d;
 };
 
 static void
@@ -423,13 +423,22 @@ static const struct {
 	unsigned ncpu, runners;
 } shapes[] = { { 1, 0 }, { 1, 1 }, { 2, 0 }, { 2, 1 }, { 2, 2 }, { 4, 2 } };
 
+/* Is it the one that KCASE names, if it is set? */
+static bool
+chosen(const struct kcase *c)
+{
+	const char *only = getenv("KCASE");
+
+	return only == NULL || strcmp(only, c->name) == 0;
+}
+
 const char *
 kcase_posix(const struct kcase *c)
 {
 	const char *failure = NULL;
 	unsigned i;
 
-	if (c->nohost)
+	if (c->nohost || !chosen(c))
 		return NULL;
 	for (i = 0; i < QARRAYLEN(shapes) && failure == NULL; i++)
 		failure = ktest_posix(c->body, shapes[i].ncpu,
@@ -442,6 +451,8 @@ kcase_sim(const struct kcase *c)
 {
 	unsigned n = (c->seeds + SEEDS_DIVISOR - 1) / SEEDS_DIVISOR;
 
+	if (!chosen(c))
+		return NULL;
 	return ktest_explore(c->body, 1, n, c->arg);
 }
 

@@ -9,14 +9,13 @@
 
 #include "kmain.h"
 
-#define SAME(...)                                                         \
-	do {                                                              \
-		char want_[300], got_[300];                               \
-		int n_ = snprintf(want_, sizeof(want_), __VA_ARGS__);     \
-		ck_assert_int_eq(qsnprintf(got_, sizeof(got_),            \
-				     __VA_ARGS__),                        \
-		    n_);                                                  \
-		ck_assert_str_eq(got_, want_);                            \
+#define SAME(...)                                                            \
+	do {                                                                 \
+		char want_[300], got_[300];                                  \
+		int n_ = snprintf(want_, sizeof(want_), __VA_ARGS__);        \
+		ck_assert_int_eq(qsnprintf(got_, sizeof(got_), __VA_ARGS__), \
+		    n_);                                                     \
+		ck_assert_str_eq(got_, want_);                               \
 	} while (0)
 
 START_TEST(numbers)
@@ -94,7 +93,8 @@ START_TEST(primitives)
 	for (i = 0; i < sizeof(s) / sizeof(s[0]); i++) {
 		ck_assert_uint_eq(qstrlen(s[i]), strlen(s[i]));
 		for (j = 0; j < sizeof(s) / sizeof(s[0]); j++) {
-			int want = strcmp(s[i], s[j]), got = qstrcmp(s[i], s[j]);
+			int want = strcmp(s[i], s[j]),
+			    got = qstrcmp(s[i], s[j]);
 
 			ck_assert_int_eq((got > 0) - (got < 0),
 			    (want > 0) - (want < 0));

@@ -108,7 +108,8 @@ leak(void *arg)
 START_TEST(leak_report)
 {
 	struct quern_config c = { .host = khost_wrap(quern_posix()),
-		.log = keep_line, .name = "leaky" };
+		.log = keep_line,
+		.name = "leaky" };
 	struct quern *k;
 	uint64_t leaks = 99;
 	struct khost_count held;

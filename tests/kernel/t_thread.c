@@ -13,8 +13,7 @@
 KCASE_TESTS(kthread_cases)
 
 /* Not a tail call, and not to be folded.  `for_ever` is not 0. */
-static int64_t __attribute__((noinline))
-dig(volatile char *for_ever)
+static int64_t __attribute__((noinline)) dig(volatile char *for_ever)
 {
 	volatile char room[256];
 

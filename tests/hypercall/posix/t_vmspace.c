@@ -1222,6 +1222,9 @@ START_TEST(fake_turn)
 
 	begin_guest(&g, &config);
 	seen = (uint64_t *)(void *)(g.ram + GUEST_RAM_DATA);
+	/* A true call first, so that there is a frame to point at. */
+	g.f = guest_frame(g_call);
+	ck_assert_uint_eq(run(&g), QUERN_VM_SYSCALL);
 	g.f = guest_frame(g_snoop);
 	g.f.f_reg[RDI] = SLOT_BASE + C_TURN;
 	g.f.f_reg[RSI] = SLOT_BASE + C_SIG;
@@ -1260,6 +1263,8 @@ START_TEST(fake_turn_unmapped)
 
 	begin_guest(&g, &handover[_i]);
 	count = (volatile uint64_t *)(void *)(g.ram + GUEST_RAM_FREE);
+	g.f = guest_frame(g_call);
+	ck_assert_uint_eq(run(&g), QUERN_VM_SYSCALL);
 	for (i = 0; i < 50; i++) {
 		ck_assert_int_eq(update(&g, QUERN_VM_MAP, 0x10000000, 4096,
 				     GUEST_RAM_FREE, RW),

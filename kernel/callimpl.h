@@ -16,7 +16,7 @@
 
 /* The most open files and processes of one kernel. */
 #define FILE_MAX 1048576u
-#define PID_MAX 32768u
+#define PID_MAX  32768u
 
 struct qsys_table {
 	const struct qsys_handler *ct_call[QSYS_MAX]; /* [I] once it is up */

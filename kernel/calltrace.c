@@ -13,10 +13,10 @@
 
 #include <quern/abi/epoll.h>
 
-#define SEEN_MAX 8u
+#define SEEN_MAX   8u
 #define SEEN_BYTES 64u /* kept of each */
 #define SHOW_BYTES 32u /* shown of a buffer or string */
-#define LINE_SIZE 400u
+#define LINE_SIZE  400u
 
 /* A stretch of memory that was copied, and how it began. */
 struct seen {
@@ -254,9 +254,9 @@ say_scalar(struct line *l, unsigned kind, const void *set, uint64_t v)
 
 /* ---- what pointers point to -------------------------------------------------- */
 
-#define BIT(x)             \
-	{                  \
-		#x, Q_##x, 0 \
+#define BIT(x)               \
+	{                    \
+#x, Q_##x, 0 \
 	}
 
 static const struct qsys_const poll_bits[] = { BIT(POLLIN), BIT(POLLPRI),

@@ -29,45 +29,45 @@
 
 #include <quern/abi/epoll.h>
 
-#define MAX_DEPTH 4u
+#define MAX_DEPTH   4u
 #define BUCKETS_MIN 16u
-#define EVENTS_MAX (INT32_MAX / (int32_t)sizeof(struct q_epoll_event))
+#define EVENTS_MAX  (INT32_MAX / (int32_t)sizeof(struct q_epoll_event))
 
 /* Bits of q_epoll_event.events that are no events. */
-#define HOW (Q_EPOLLWAKEUP | Q_EPOLLONESHOT | Q_EPOLLET | Q_EPOLLEXCLUSIVE)
+#define HOW    (Q_EPOLLWAKEUP | Q_EPOLLONESHOT | Q_EPOLLET | Q_EPOLLEXCLUSIVE)
 #define ALWAYS ((uint32_t)(Q_EPOLLERR | Q_EPOLLHUP))
-#define WITH_EXCLUSIVE                                          \
+#define WITH_EXCLUSIVE                                                 \
 	(ALWAYS | Q_EPOLLIN | Q_EPOLLOUT | Q_EPOLLWAKEUP | Q_EPOLLET | \
 	    Q_EPOLLEXCLUSIVE)
 
 /* [m] ep_lock, [s] ep_slock, [e] ct_ep_lock */
 struct epoll {
-	uint32_t ep_refs; /* [a] its file, and those in qepoll_forget */
-	struct qfile *ep_file;    /* [I] */
+	uint32_t ep_refs;      /* [a] its file, and those in qepoll_forget */
+	struct qfile *ep_file; /* [I] */
 	struct qmutex ep_lock;
-	struct qlist *ep_hash;    /* [m] items by descriptor */
-	uint32_t ep_buckets;      /* [m] a power of two */
-	uint32_t ep_items;        /* [m] */
+	struct qlist *ep_hash; /* [m] items by descriptor */
+	uint32_t ep_buckets;   /* [m] a power of two */
+	uint32_t ep_items;     /* [m] */
 	struct qspin ep_slock;
-	struct qlist ep_ready;    /* [s] */
-	uint32_t ep_nwait;        /* [s] */
-	struct qwaitq ep_wq;      /* those in epoll_wait */
-	struct qpollq ep_pollq;   /* those who poll the set itself */
-	uint64_t ep_gen;          /* [e] check that ep_below is of */
-	unsigned ep_below;        /* [e] sets one in another inside of it */
+	struct qlist ep_ready;  /* [s] */
+	uint32_t ep_nwait;      /* [s] */
+	struct qwaitq ep_wq;    /* those in epoll_wait */
+	struct qpollq ep_pollq; /* those who poll the set itself */
+	uint64_t ep_gen;        /* [e] check that ep_below is of */
+	unsigned ep_below;      /* [e] sets one in another inside of it */
 };
 
 struct item {
 	struct qpollent ei_ent;
-	struct epoll *ei_ep;    /* [I] */
-	struct qfile *ei_file;  /* [I] no reference: E3 */
-	int32_t ei_fd;          /* [I] */
-	bool ei_ready;          /* [s] */
-	uint32_t ei_events;     /* [m][s] */
-	uint64_t ei_data;       /* [m] */
-	struct qlist ei_rlink;  /* [s] ready list */
-	struct qlist ei_hlink;  /* [m] ep_hash */
-	struct qlist ei_flink;  /* f_eplock: f_epoll */
+	struct epoll *ei_ep;   /* [I] */
+	struct qfile *ei_file; /* [I] no reference: E3 */
+	int32_t ei_fd;         /* [I] */
+	bool ei_ready;         /* [s] */
+	uint32_t ei_events;    /* [m][s] */
+	uint64_t ei_data;      /* [m] */
+	struct qlist ei_rlink; /* [s] ready list */
+	struct qlist ei_hlink; /* [m] ep_hash */
+	struct qlist ei_flink; /* f_eplock: f_epoll */
 };
 
 static const struct qtag tag_epoll = { "epoll" };
@@ -409,8 +409,7 @@ change_item(struct item *it, const struct q_epoll_event *ev)
 {
 	if ((it->ei_events & Q_EPOLLEXCLUSIVE) != 0)
 		return -Q_EINVAL;
-	__atomic_store_n(&it->ei_events, ev->events | ALWAYS,
-	    __ATOMIC_RELAXED);
+	__atomic_store_n(&it->ei_events, ev->events | ALWAYS, __ATOMIC_RELAXED);
 	it->ei_data = ev->data;
 	/* After the store: an event from now on is judged by it. */
 	if (item_poll(it, NULL) != 0)

@@ -15,7 +15,7 @@
  */
 #include "callimpl.h"
 
-#define FIRST 64u /* descriptors of a new table */
+#define FIRST    64u /* descriptors of a new table */
 #define WORDS(n) ((n) / 64u)
 
 struct fdarray {
@@ -39,8 +39,9 @@ array_create(uint32_t n)
 {
 	struct fdarray *a;
 
-	a = qzalloc(&tag_fdtable, sizeof(*a) + n * sizeof(a->fa_file[0]) +
-	    2 * WORDS(n) * sizeof(uint64_t));
+	a = qzalloc(&tag_fdtable,
+	    sizeof(*a) + n * sizeof(a->fa_file[0]) +
+		2 * WORDS(n) * sizeof(uint64_t));
 	if (a == NULL)
 		return NULL;
 	a->fa_n = n;
@@ -95,7 +96,7 @@ get_smp(struct qfdtable *t, uint32_t fd, struct qfile *f)
 		if (qlikely(file_tryget(f))) {
 			a = __atomic_load_n(&t->fd_arr, __ATOMIC_ACQUIRE);
 			if (qlikely(__atomic_load_n(&a->fa_file[fd],
-				__ATOMIC_ACQUIRE) == f))
+					__ATOMIC_ACQUIRE) == f))
 				return f;
 			qfile_put(f);
 		}
@@ -155,8 +156,7 @@ grow(struct qfdtable *t, uint32_t fd)
 	for (i = 0; i < a->fa_n; i++)
 		b->fa_file[i] = a->fa_file[i];
 	memcpy(b->fa_open, a->fa_open, WORDS(a->fa_n) * sizeof(uint64_t));
-	memcpy(b->fa_cloexec, a->fa_cloexec,
-	    WORDS(a->fa_n) * sizeof(uint64_t));
+	memcpy(b->fa_cloexec, a->fa_cloexec, WORDS(a->fa_n) * sizeof(uint64_t));
 	b->fa_old = a;
 	if (!qcpu_current()->v_smp) {
 		b->fa_old = a->fa_old;
@@ -201,8 +201,7 @@ qfd_reserve(struct quern_proc *p, uint32_t from, uint32_t flags)
 		error = grow(t, fd);
 	if (error == 0) {
 		bit_set(t->fd_arr->fa_open, fd, true);
-		bit_set(t->fd_arr->fa_cloexec, fd,
-		    (flags & Q_O_CLOEXEC) != 0);
+		bit_set(t->fd_arr->fa_cloexec, fd, (flags & Q_O_CLOEXEC) != 0);
 		if (from <= t->fd_next)
 			t->fd_next = fd + 1;
 	}

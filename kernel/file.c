@@ -30,7 +30,7 @@ struct file_chunk {
 };
 
 #define CHUNK_SIZE QUERN_PAGE_SIZE
-#define CHUNK_FILES                                      \
+#define CHUNK_FILES                                            \
 	((CHUNK_SIZE - offsetof(struct file_chunk, fc_file)) / \
 	    sizeof(struct qfile))
 

@@ -203,10 +203,19 @@ int qfd_install(struct quern_proc *p, struct qfile *f, uint32_t flags);
 /* Close a descriptor.  What fo_flush answers, -EBADF. */
 int qfd_close(struct quern_proc *p, int fd);
 
-/* An empty table, a copy of `p`'s, another reference; and the end of one. */
+/* Make an empty table with one reference.  -ENOMEM. */
 int qfdtable_create(struct quern *k, struct qfdtable **tp) QMUSTCHECK;
+
+/* Make a copy of the table of `p`, which refers to the same files.  -ENOMEM. */
 int qfdtable_copy(struct quern_proc *p, struct qfdtable **tp) QMUSTCHECK;
+
+/* Take another reference: two processes with one table. */
 void qfdtable_get(struct qfdtable *t);
+
+/*
+ * Drop a reference; the last one closes everything, for process `p` (NULL:
+ * nobody's).  May sleep.
+ */
 void qfdtable_put(struct qfdtable *t, struct quern_proc *p);
 
 /* Close what is marked close-on-exec. */

@@ -14,11 +14,11 @@
 #define NOBODY UINT32_MAX /* "leave it as it is", and no valid id */
 
 /* Capabilities that follow the file-system user. */
-#define CAP_FS                                                        \
-	(QCAP(Q_CAP_CHOWN) | QCAP(Q_CAP_MKNOD) |                      \
-	    QCAP(Q_CAP_DAC_OVERRIDE) | QCAP(Q_CAP_DAC_READ_SEARCH) |  \
-	    QCAP(Q_CAP_FOWNER) | QCAP(Q_CAP_FSETID) |                 \
-	    QCAP(Q_CAP_LINUX_IMMUTABLE) | QCAP(Q_CAP_MAC_OVERRIDE))
+#define CAP_FS                                                              \
+	(QCAP(Q_CAP_CHOWN) | QCAP(Q_CAP_MKNOD) | QCAP(Q_CAP_DAC_OVERRIDE) | \
+	    QCAP(Q_CAP_DAC_READ_SEARCH) | QCAP(Q_CAP_FOWNER) |              \
+	    QCAP(Q_CAP_FSETID) | QCAP(Q_CAP_LINUX_IMMUTABLE) |              \
+	    QCAP(Q_CAP_MAC_OVERRIDE))
 
 static const struct qtag tag_groups = { "groups" };
 

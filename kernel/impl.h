@@ -107,7 +107,7 @@ struct qcpu_sched {
 	uint64_t r_next;               /* [a] when the first timer is due */
 	struct qthread *r_prev;        /* [v] whom we switched away from */
 	struct qsan *r_san;            /* [v] and from which stack */
-	uint64_t r_switches, r_steals; /* [v] */
+	uint64_t r_switches, r_steals; /* [a] written by the runner */
 	uint32_t r_tick;               /* [v] switches since the last poll */
 	struct qwheel r_wheel;
 	struct epoch_state r_epoch;

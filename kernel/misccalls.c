@@ -21,8 +21,7 @@ QSYS(uname)
 
 	memset(&u, 0, sizeof(u));
 	qsnprintf(u.sysname, sizeof(u.sysname), "Linux");
-	qsnprintf(u.nodename, sizeof(u.nodename), "%s",
-	    s->s_proc->p_k->k_name);
+	qsnprintf(u.nodename, sizeof(u.nodename), "%s", s->s_proc->p_k->k_name);
 	qsnprintf(u.release, sizeof(u.release), RELEASE);
 	qsnprintf(u.version, sizeof(u.version), VERSION);
 	qsnprintf(u.machine, sizeof(u.machine), "x86_64");
@@ -106,12 +105,12 @@ do_limit(struct quern_proc *self, struct quern_proc *p, uint32_t what,
 	struct q_rlimit *lim = &p->p_rlim[what];
 	int error = 0;
 
-	if (new != NULL && new->rlim_cur > new->rlim_max)
+	if (new != NULL &&new->rlim_cur > new->rlim_max)
 		return -Q_EINVAL;
-	if (new != NULL && what == Q_RLIMIT_NOFILE && new->rlim_max > FILE_MAX)
+	if (new != NULL && what == Q_RLIMIT_NOFILE &&new->rlim_max > FILE_MAX)
 		return -Q_EPERM;
 	qmutex_lock(&p->p_lock);
-	if (new != NULL && new->rlim_max > lim->rlim_max &&
+	if (new != NULL &&new->rlim_max > lim->rlim_max &&
 	    !qproc_capable(self, Q_CAP_SYS_RESOURCE))
 		error = -Q_EPERM;
 	if (error == 0) {

@@ -26,9 +26,9 @@
 #include <quern/abi/limits.h>
 #include <quern/abi/signal.h>
 
-#define PIPE_BUFFERS 16u      /* of a new pipe */
+#define PIPE_BUFFERS  16u     /* of a new pipe */
 #define PIPE_SIZE_MAX 1048576 /* without CAP_SYS_RESOURCE */
-#define PAGE ((size_t)QUERN_PAGE_SIZE)
+#define PAGE          ((size_t)QUERN_PAGE_SIZE)
 
 _Static_assert(Q_PIPE_BUF <= QUERN_PAGE_SIZE, "a page takes an atomic write");
 
@@ -41,21 +41,21 @@ struct pipe_buf {
 /* [p] p_lock */
 struct pipe {
 	struct qmutex p_lock;
-	uint32_t p_head, p_tail;     /* [p] */
-	uint32_t p_size;             /* [p] buffers, a power of two */
-	uint32_t p_readers;          /* [p] files open for reading */
-	uint32_t p_writers;          /* [p] and for writing */
-	uint32_t p_rwait, p_wwait;   /* [p] who sleeps */
-	struct pipe_buf *p_bufs;     /* [p] */
-	char *p_spare;               /* [p] a page, or NULL */
-	uint32_t p_refs;             /* [a] its files */
+	uint32_t p_head, p_tail;   /* [p] */
+	uint32_t p_size;           /* [p] buffers, a power of two */
+	uint32_t p_readers;        /* [p] files open for reading */
+	uint32_t p_writers;        /* [p] and for writing */
+	uint32_t p_rwait, p_wwait; /* [p] who sleeps */
+	struct pipe_buf *p_bufs;   /* [p] */
+	char *p_spare;             /* [p] a page, or NULL */
+	uint32_t p_refs;           /* [a] its files */
 	struct qcv p_rcv, p_wcv;
 	struct qpollq p_pollq;
 };
 
 static const struct qtag tag_pipe = { "pipe" };
 
-#define POLL_IN (Q_POLLIN | Q_POLLRDNORM)
+#define POLL_IN  (Q_POLLIN | Q_POLLRDNORM)
 #define POLL_OUT (Q_POLLOUT | Q_POLLWRNORM)
 
 static inline bool

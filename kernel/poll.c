@@ -98,8 +98,7 @@ watch_event(struct qpollent *e, uint32_t events)
 }
 
 static void
-watch_init(struct watch *wt, struct waiter *w, struct qfile *f,
-    uint32_t events)
+watch_init(struct watch *wt, struct waiter *w, struct qfile *f, uint32_t events)
 {
 	qpollent_init(&wt->wt_ent, watch_event);
 	wt->wt_waiter = w;
@@ -310,8 +309,7 @@ do_poll(struct qsys *s, uint64_t deadline)
 	void *mem = NULL;
 	int64_t ret;
 
-	if (pl.pl_n >
-	    __atomic_load_n(&s->s_proc->p_nofile, __ATOMIC_RELAXED))
+	if (pl.pl_n > __atomic_load_n(&s->s_proc->p_nofile, __ATOMIC_RELAXED))
 		return -Q_EINVAL;
 	pl.pl_fds = fds;
 	pl.pl_watch = watch;
@@ -335,9 +333,9 @@ QSYS(poll)
 	if (ms == 0)
 		return do_poll(s, 0);
 	return do_poll(s,
-	    ms < 0 ? QUERN_NEVER :
-		     deadline_in(s->s_proc->p_k,
-			 (uint64_t)ms * UINT64_C(1000000)));
+	    ms < 0 ?
+		QUERN_NEVER :
+		deadline_in(s->s_proc->p_k, (uint64_t)ms * UINT64_C(1000000)));
 }
 
 QSYS(ppoll)

@@ -79,6 +79,7 @@ void qpollq_add(struct qpollq *q, struct qpollent *e, uint32_t can);
 /* Take `e` off its queue, if it is on one; its function no longer runs. */
 void qpollent_del(struct qpollent *e);
 
+/* qpollq_wake_slow is the half of qpollq_wake that is not inline. */
 void qpollq_wake_slow(struct qpollq *q, uint32_t events);
 
 /*

@@ -22,7 +22,7 @@ static const struct qtag tag_proc = { "process" };
 
 #define NOFILE_SOFT 1024u
 #define NOFILE_HARD 4096u
-#define STACK_SOFT ((uint64_t)8 << 20)
+#define STACK_SOFT  ((uint64_t)8 << 20)
 
 void
 proc_init(struct quern *k)

@@ -130,6 +130,8 @@ struct quern_proc *qproc_find(struct quern *k, uint32_t pid);
 
 /* Keep the list of processes, their groups and sessions as they are. */
 void qproc_lock_all(struct quern *k);
+
+/* The end of that. */
 void qproc_unlock_all(struct quern *k);
 
 #ifdef __cplusplus

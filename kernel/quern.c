@@ -458,6 +458,7 @@ quern_pollfd(struct quern *k)
 int
 quern_stats(struct quern *k, struct quern_stats *st)
 {
+	struct qcpu_sched *r;
 	unsigned i;
 
 	if (k == NULL || st == NULL)
@@ -465,8 +466,11 @@ quern_stats(struct quern *k, struct quern_stats *st)
 	memset(st, 0, sizeof(*st));
 	st->st_allocs = __atomic_load_n(&k->k_allocs, __ATOMIC_RELAXED);
 	for (i = 0; i < k->k_ncpu; i++) {
-		st->st_switches += k->k_cpu[i]->v_sched->r_switches;
-		st->st_steals += k->k_cpu[i]->v_sched->r_steals;
+		r = k->k_cpu[i]->v_sched;
+		st->st_switches += __atomic_load_n(&r->r_switches,
+		    __ATOMIC_RELAXED);
+		st->st_steals += __atomic_load_n(&r->r_steals,
+		    __ATOMIC_RELAXED);
 	}
 	hspin_lock(k, &k->k_thread_lock);
 	st->st_threads = k->k_nthread;

@@ -121,8 +121,9 @@ QSYS(pwrite64)
 static int
 take_flags(const struct qfile *f, struct quio *u, uint32_t flags)
 {
-	if ((flags & ~(Q_RWF_HIPRI | Q_RWF_DSYNC | Q_RWF_SYNC | Q_RWF_NOWAIT |
-			 Q_RWF_APPEND)) != 0)
+	if ((flags &
+		~(Q_RWF_HIPRI | Q_RWF_DSYNC | Q_RWF_SYNC | Q_RWF_NOWAIT |
+		    Q_RWF_APPEND)) != 0)
 		return -Q_EOPNOTSUPP;
 	if ((flags & Q_RWF_NOWAIT) != 0 && (f->f_mode & QF_NOWAIT) == 0)
 		return -Q_EOPNOTSUPP;

@@ -11,7 +11,7 @@
 
 #include <quern/abi/time.h>
 
-#define SEC UINT64_C(1000000000)
+#define SEC    UINT64_C(1000000000)
 #define NS_MAX ((uint64_t)INT64_MAX)
 
 bool

@@ -166,7 +166,10 @@ int quio_import(struct quio *u, const struct quspace *us, quaddr_t iov,
 /* Give back what quio_import allocated. */
 void quio_fini(struct quio *u);
 
+/* quio_out_slow is quio_out past the current element. */
 int quio_out_slow(struct quio *u, const void *src, size_t len);
+
+/* quio_in_slow is quio_in past the current element. */
 int quio_in_slow(struct quio *u, void *dst, size_t len);
 
 /*

@@ -63,6 +63,17 @@ begin_guest(struct guest *g, const struct quern_posix_config *config)
 	ck_assert_int_eq(guest_install(g->t.t_ops, g->t.t_ctx, ID, g->ram), 0);
 }
 
+/* Another in place of one that is dead. */
+static void
+reborn(struct guest *g)
+{
+	const struct quern_hyper *ops = g->t.t_ops;
+
+	ck_assert_int_eq(ops->vm_destroy(g->t.t_ctx, ID), 0);
+	ck_assert_int_eq(ops->vm_create(g->t.t_ctx, ID), 0);
+	ck_assert_int_eq(guest_install(ops, g->t.t_ctx, ID, g->ram), 0);
+}
+
 static void
 end(struct guest *g)
 {
@@ -936,7 +947,10 @@ START_TEST(guest_silent)
 	g.f.f_reg[RDI] = GUEST_DATA;
 	kill(pid, SIGSTOP);
 	start = test_now(&g.t);
-	ck_assert_uint_eq(run_until(&g, start + TEST_MS), QUERN_VM_DEAD);
+	/* On a busy host the first slices may end before they begin. */
+	while (run_until(&g, test_now(&g.t) + 5 * TEST_MS) == QUERN_VM_KICK)
+		ck_assert_uint_lt(test_now(&g.t), start + TEST_LONG);
+	ck_assert_uint_eq(g.f.f_why, QUERN_VM_DEAD);
 	ck_assert_uint_ge(test_now(&g.t), start + 50 * TEST_MS);
 	end(&g);
 }
@@ -1157,10 +1171,7 @@ START_TEST(jump_everywhere)
 		}
 		if (g.f.f_why == QUERN_VM_DEAD) {
 			deaths++;
-			ck_assert_int_eq(g.t.t_ops->vm_destroy(g.t.t_ctx, ID),
-			    0);
-			ck_assert_int_eq(g.t.t_ops->vm_create(g.t.t_ctx, ID),
-			    0);
+			reborn(&g);
 		}
 		ck_assert_int_eq(guest_install(g.t.t_ops, g.t.t_ctx, ID, g.ram),
 		    0);
@@ -1222,23 +1233,23 @@ START_TEST(fake_turn)
 
 	begin_guest(&g, &config);
 	seen = (uint64_t *)(void *)(g.ram + GUEST_RAM_DATA);
-	/* A true call first, so that there is a frame to point at. */
-	g.f = guest_frame(g_call);
-	ck_assert_uint_eq(run(&g), QUERN_VM_SYSCALL);
-	g.f = guest_frame(g_snoop);
-	g.f.f_reg[RDI] = SLOT_BASE + C_TURN;
-	g.f.f_reg[RSI] = SLOT_BASE + C_SIG;
-	g.f.f_reg[RDX] = SIGSYS;
-	g.f.f_reg[R8] = GUEST_DATA;
-	g.f.f_reg[RBX] = SLOT_BASE + SLOT_OPS;
-	g.f.f_reg[RCX] = STUB_NOPS * OP_SIZE;
 	for (i = 0; i < 300; i++) {
-		struct quern_vmframe f = g.f;
-
-		g.t.t_ops->vm_run(g.t.t_ctx, 0, ID, &seat, &f,
-		    test_now(&g.t) + TEST_MS);
-		if (f.f_why == QUERN_VM_DEAD)
-			break; /* the host saw through it */
+		/* A true call first, so that there is a frame to point at. */
+		g.f = guest_frame(g_call);
+		ck_assert_uint_eq(run(&g), QUERN_VM_SYSCALL);
+		g.f = guest_frame(g_snoop);
+		g.f.f_reg[RDI] = SLOT_BASE + C_TURN;
+		g.f.f_reg[RSI] = SLOT_BASE + C_SIG;
+		g.f.f_reg[RDX] = SIGSYS;
+		g.f.f_reg[R8] = GUEST_DATA;
+		g.f.f_reg[RBX] = SLOT_BASE + SLOT_OPS;
+		g.f.f_reg[RCX] = STUB_NOPS * OP_SIZE;
+		run_until(&g, test_now(&g.t) + TEST_MS);
+		if (g.f.f_why == QUERN_VM_DEAD) {
+			reborn(&g); /* the host saw through it */
+			continue;
+		}
+		/* Were it believed, these would show it what to say at S2. */
 		ck_assert_int_eq(update(&g, QUERN_VM_UNMAP, 0x10000000, 4096, 0,
 				     0),
 		    0);
@@ -1276,13 +1287,7 @@ START_TEST(fake_turn_unmapped)
 		g.f.f_reg[R8] = 0x10000000;
 		run_until(&g, test_now(&g.t) + TEST_MS);
 		if (g.f.f_why == QUERN_VM_DEAD) {
-			ck_assert_int_eq(g.t.t_ops->vm_destroy(g.t.t_ctx, ID),
-			    0);
-			ck_assert_int_eq(g.t.t_ops->vm_create(g.t.t_ctx, ID),
-			    0);
-			ck_assert_int_eq(guest_install(g.t.t_ops, g.t.t_ctx, ID,
-					     g.ram),
-			    0);
+			reborn(&g);
 			continue;
 		}
 		ck_assert_int_eq(update(&g, QUERN_VM_UNMAP, 0x10000000, 4096, 0,

@@ -188,18 +188,17 @@ clocks(struct kenv *e)
 		t.tv_sec++;
 		t.tv_nsec -= 1000000000;
 	}
-	KCHECK_EQ(e,
-	    quern_clock_nanosleep(s.p, 1, Q_TIMER_ABSTIME, &t, NULL), 0);
+	KCHECK_EQ(e, quern_clock_nanosleep(s.p, 1, Q_TIMER_ABSTIME, &t, NULL),
+	    0);
 	KCHECK_EQ(e, quern_clock_gettime(s.p, 1, &t0), 0);
 	KCHECK(e, ns(t0) >= ns(t));
 	KCHECK_EQ(e, quern_clock_gettime(s.p, 0, &t), 0);
 	t.tv_sec -= 10;
-	KCHECK_EQ(e,
-	    quern_clock_nanosleep(s.p, 0, Q_TIMER_ABSTIME, &t, NULL), 0);
+	KCHECK_EQ(e, quern_clock_nanosleep(s.p, 0, Q_TIMER_ABSTIME, &t, NULL),
+	    0);
 	KCHECK_EQ(e, quern_clock_nanosleep(s.p, 4, 0, &req, NULL),
 	    -Q_EOPNOTSUPP);
-	KCHECK_EQ(e, quern_clock_nanosleep(s.p, 99, 0, &req, NULL),
-	    -Q_EINVAL);
+	KCHECK_EQ(e, quern_clock_nanosleep(s.p, 99, 0, &req, NULL), -Q_EINVAL);
 	req.tv_nsec = 1000000000;
 	KCHECK_EQ(e, quern_nanosleep(s.p, &req, NULL), -Q_EINVAL);
 	ksys_close(&s);
@@ -209,7 +208,7 @@ struct napper {
 	struct ksys s;
 	struct q_timespec rem;
 	int64_t ret;
-	uint32_t started; /* [a] */
+	uint32_t started, done; /* [a] */
 };
 
 static void
@@ -220,6 +219,7 @@ nap(void *arg)
 
 	__atomic_store_n(&n->started, 1, __ATOMIC_RELEASE);
 	n->ret = quern_nanosleep(n->s.p, &req, &n->rem);
+	__atomic_store_n(&n->done, 1, __ATOMIC_RELEASE);
 }
 
 static void
@@ -256,9 +256,8 @@ all_interrupted(struct kenv *e)
 		kspawn(e, nap, &n[i]);
 		kawait(e, &n[i].started, 1);
 	}
-	/* Until all have noticed: some may not have slept yet. */
-	kpause(e);
-	for (i = 0; i < 3; i++) {
+	/* Until all have noticed: some may not have slept at first. */
+	for (i = 0; i < 3; i += __atomic_load_n(&n[i].done, __ATOMIC_ACQUIRE)) {
 		quern_interrupt(s.p);
 		kpause(e);
 	}
@@ -300,8 +299,7 @@ miscellany(struct kenv *e)
 	KCHECK(e, memcmp(a, b, 1000) != 0 && memcmp(a, a + 500, 500) != 0);
 	KCHECK_EQ(e, quern_getrandom(p, NULL, 0, Q_GRND_NONBLOCK), 0);
 	KCHECK_EQ(e, quern_getrandom(p, a, 1, 8), -Q_EINVAL);
-	KCHECK_EQ(e,
-	    quern_getrandom(p, a, 1, Q_GRND_RANDOM | Q_GRND_INSECURE),
+	KCHECK_EQ(e, quern_getrandom(p, a, 1, Q_GRND_RANDOM | Q_GRND_INSECURE),
 	    -Q_EINVAL);
 	KCHECK_EQ(e, quern_getrandom(p, NULL, 1, 0), -Q_EFAULT);
 	KCHECK_EQ(e, quern_sched_yield(p), 0);
@@ -463,6 +461,41 @@ expect(struct lines *l, const char *want)
 	}
 }
 
+/* What the calls of trace leave. */
+static void
+expect_all(struct lines *l)
+{
+	expect(l, "[1] getpid() = 1");
+	expect(l, "[1] pipe2([0, 1], O_NONBLOCK|O_CLOEXEC) = 0");
+	expect(l, "[1] write(1, \"he\\\"l\\nl\\x01o\", 8) = 8");
+	expect(l, "[1] read(0, \"he\\\"l\\nl\\x01o\", 64) = 8");
+	expect(l, "[1] read(0, 0x@, 64) = -1 EAGAIN");
+	expect(l,
+	    "[1] write(1, \"zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz\"..., 50)"
+	    " = 50");
+	expect(l, "[1] write(99, 0x2000, 10) = -1 EBADF");
+	expect(l, "[1] fcntl(0, F_GETFL) = 2048");
+	expect(l, "[1] fcntl(1, F_SETFL, O_WRONLY|O_DIRECT|0x40000000) = 0");
+	expect(l, "[1] fcntl(1, 4711, 0x3) = -1 EINVAL");
+	expect(l, "[1] poll([{0, POLLIN|POLLPRI, POLLIN}], 1, 0) = 1");
+	expect(l, "[1] epoll_create1(0) = 2");
+	expect(l,
+	    "[1] epoll_ctl(2, EPOLL_CTL_ADD, 0, {EPOLLIN|EPOLLET, 7})"
+	    " = 0");
+	expect(l, "[1] epoll_wait(2, [{EPOLLIN, 7}], 1, -1) = 1");
+	expect(l, "[1] clock_gettime(CLOCK_MONOTONIC, NULL) = -1 EFAULT");
+	expect(l, "[1] clock_settime(CLOCK_REALTIME, {1, 5}) = -1 EPERM");
+	expect(l, "[1] umask(0) = 022");
+	expect(l, "[1] writev(1, [{\"ab\", 2}, {\"c\", 1}], 2) = 3");
+	expect(l, "[1] ioctl(0, FIONREAD, [53]) = 0");
+	expect(l, "[1] select(2, [0], NULL, NULL, {0, 0}) = 1");
+	expect(l,
+	    "[1] mmap(0x1, 0x2, 0x0, 0x0, 0x0, 0x0) = -1 ENOSYS"
+	    " (not implemented)");
+	expect(l, "[1] setuid(4) = 0");
+	expect(l, "[1] preadv(0, 0x@, 1, -1) = -1 EINVAL");
+}
+
 static void
 trace(struct kenv *e)
 {
@@ -512,33 +545,81 @@ trace(struct kenv *e)
 	(void)quern_syscall(p, QUERN_NR_mmap, args);
 	(void)quern_setuid(p, 4);
 	(void)quern_preadv(p, 0, iov, 1, -1);
-	expect(&l, "[1] getpid() = 1");
-	expect(&l, "[1] pipe2([0, 1], O_NONBLOCK|O_CLOEXEC) = 0");
-	expect(&l, "[1] write(1, \"he\\\"l\\nl\\x01o\", 8) = 8");
-	expect(&l, "[1] read(0, \"he\\\"l\\nl\\x01o\", 64) = 8");
-	expect(&l, "[1] read(0, 0x@, 64) = -1 EAGAIN");
-	expect(&l, "[1] write(1, \"zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz\"..., 50)"
-	    " = 50");
-	expect(&l, "[1] write(99, 0x2000, 10) = -1 EBADF");
-	expect(&l, "[1] fcntl(0, F_GETFL) = 2048");
-	expect(&l, "[1] fcntl(1, F_SETFL, O_WRONLY|O_DIRECT|0x40000000) = 0");
-	expect(&l, "[1] fcntl(1, 4711, 0x3) = -1 EINVAL");
-	expect(&l, "[1] poll([{0, POLLIN|POLLPRI, POLLIN}], 1, 0) = 1");
-	expect(&l, "[1] epoll_create1(0) = 2");
-	expect(&l, "[1] epoll_ctl(2, EPOLL_CTL_ADD, 0, {EPOLLIN|EPOLLET, 7})"
-	    " = 0");
-	expect(&l, "[1] epoll_wait(2, [{EPOLLIN, 7}], 1, -1) = 1");
-	expect(&l, "[1] clock_gettime(CLOCK_MONOTONIC, NULL) = -1 EFAULT");
-	expect(&l, "[1] clock_settime(CLOCK_REALTIME, {1, 5}) = -1 EPERM");
-	expect(&l, "[1] umask(0) = 022");
-	expect(&l, "[1] writev(1, [{\"ab\", 2}, {\"c\", 1}], 2) = 3");
-	expect(&l, "[1] ioctl(0, FIONREAD, [53]) = 0");
-	expect(&l, "[1] select(2, [0], NULL, NULL, {0, 0}) = 1");
-	expect(&l, "[1] mmap(0x1, 0x2, 0x0, 0x0, 0x0, 0x0) = -1 ENOSYS"
-	    " (not implemented)");
-	expect(&l, "[1] setuid(4) = 0");
-	expect(&l, "[1] preadv(0, 0x@, 1, -1) = -1 EINVAL");
+	expect_all(&l);
 	kenv_destroy(e, k);
+}
+
+/* ---- without memory --------------------------------------------------------------------- */
+
+/* A call that may fail for want of memory, and for nothing else. */
+#define STARVED(x)                     \
+	do {                           \
+		int64_t ret_ = (x);    \
+		if (ret_ == -Q_ENOMEM) \
+			return false;  \
+		KCHECK(e, ret_ >= 0);  \
+	} while (0)
+
+/* One of everything that allocates.  False: there was no memory for one. */
+static bool
+live(struct kenv *e, struct quern *k)
+{
+	static char page[3 * 4096];
+	struct q_epoll_event ev = { Q_EPOLLIN, 0 };
+	struct quern_proc *p = NULL, *q = NULL;
+	struct q_pollfd pf[20];
+	struct q_iovec iov[20];
+	uint32_t groups[3] = { 1, 2, 3 };
+	int fd[2], i;
+
+	STARVED(quern_proc_create(k, &p));
+	STARVED(quern_setgroups(p, 3, groups));
+	STARVED(quern_pipe2(p, fd, Q_O_NONBLOCK));
+	STARVED(quern_write(p, fd[1], page, sizeof(page)));
+	STARVED(quern_fcntl(p, fd[1], Q_F_SETPIPE_SZ, 32768));
+	STARVED(quern_eventfd2(p, 0, 0));
+	STARVED(quern_epoll_create1(p, 0));
+	for (i = 0; i < 20; i++) {
+		STARVED(quern_fcntl(p, 2, Q_F_DUPFD, 100));
+		STARVED(quern_epoll_ctl(p, 3, Q_EPOLL_CTL_ADD, 100 + i, &ev));
+		pf[i] = (struct q_pollfd){ 100 + i, Q_POLLIN, 0 };
+		iov[i] = (struct q_iovec){ page, 10 };
+	}
+	for (i = 0; i < 40; i++)
+		STARVED(quern_eventfd2(p, 0, 0));
+	STARVED(quern_poll_files(p, pf, 20, 0));
+	STARVED(quern_writev(p, fd[1], iov, 20));
+	STARVED(quern_proc_fork(p, &q));
+	STARVED(quern_dup2(q, 2, 300));
+	return true;
+}
+
+/* The first allocation fails, the second, and so on: nothing is left behind. */
+static void
+starved(struct kenv *e)
+{
+	struct quern_config c = kenv_config(e);
+	struct quern_stats st = { 0 };
+	struct quern *k;
+	unsigned failed = 0;
+	int error;
+
+	do {
+		c.fail_alloc++;
+		st.st_allocs = UINT64_MAX;
+		error = quern_create(&c, &k);
+		if (error != 0) {
+			KCHECK_EQ(e, error, -Q_ENOMEM);
+			failed++;
+			continue;
+		}
+		failed += !live(e, k);
+		KCHECK_EQ(e, quern_stats(k, &st), 0);
+		kenv_destroy(e, k);
+	} while (st.st_allocs >= c.fail_alloc && !e->failed);
+	/* But for the growth of a hash table nothing can be done without. */
+	KCHECK(e, failed > 80);
+	KCHECK_EQ(e, failed, c.fail_alloc - 1);
 }
 
 const struct kcase kcalls_cases[] = {
@@ -552,5 +633,6 @@ const struct kcase kcalls_cases[] = {
 	{ .name = "by_number", .body = by_number, .seeds = 2 },
 	{ .name = "components", .body = components, .seeds = 2 },
 	{ .name = "trace", .body = trace, .seeds = 2 },
+	{ .name = "starved", .body = starved, .seeds = 6 },
 	{ .name = NULL },
 };

@@ -63,8 +63,7 @@ level(struct kenv *e)
 	kpipe(e, s.p, fd, 0);
 	ep = set_create(&s);
 	KCHECK_EQ(e, ctl(&s, ep, Q_EPOLL_CTL_ADD, fd[0], Q_EPOLLIN), 0);
-	KCHECK_EQ(e, ctl(&s, ep, Q_EPOLL_CTL_ADD, fd[0], Q_EPOLLIN),
-	    -Q_EEXIST);
+	KCHECK_EQ(e, ctl(&s, ep, Q_EPOLL_CTL_ADD, fd[0], Q_EPOLLIN), -Q_EEXIST);
 	KCHECK_EQ(e, look(&s, ep, NULL, NULL), 0);
 	put(&s, fd[1]);
 	KCHECK_EQ(e, look(&s, ep, &ev, &who), 1);
@@ -81,8 +80,7 @@ level(struct kenv *e)
 	KCHECK_EQ(e, look(&s, ep, NULL, NULL), 0);
 	KCHECK_EQ(e, ctl(&s, ep, Q_EPOLL_CTL_MOD, fd[1], Q_EPOLLOUT), 0);
 	KCHECK_EQ(e, look(&s, ep, NULL, NULL), 1);
-	KCHECK_EQ(e, quern_epoll_ctl(s.p, ep, Q_EPOLL_CTL_DEL, fd[1], NULL),
-	    0);
+	KCHECK_EQ(e, quern_epoll_ctl(s.p, ep, Q_EPOLL_CTL_DEL, fd[1], NULL), 0);
 	KCHECK_EQ(e, ctl(&s, ep, Q_EPOLL_CTL_DEL, fd[1], 0), -Q_ENOENT);
 	KCHECK_EQ(e, ctl(&s, ep, Q_EPOLL_CTL_MOD, fd[1], 0), -Q_ENOENT);
 	/* Errors come unasked. */
@@ -106,8 +104,8 @@ edge(struct kenv *e)
 	kpipe(e, s.p, fd, 0);
 	ep = set_create(&s);
 	put(&s, fd[1]);
-	KCHECK_EQ(e,
-	    ctl(&s, ep, Q_EPOLL_CTL_ADD, fd[0], Q_EPOLLIN | Q_EPOLLET), 0);
+	KCHECK_EQ(e, ctl(&s, ep, Q_EPOLL_CTL_ADD, fd[0], Q_EPOLLIN | Q_EPOLLET),
+	    0);
 	KCHECK_EQ(e, look(&s, ep, NULL, NULL), 1);
 	KCHECK_EQ(e, look(&s, ep, NULL, NULL), 0);
 	/* Each write is an edge, though it was readable before. */
@@ -124,8 +122,8 @@ edge(struct kenv *e)
 	/* Arming anew looks anew. */
 	put(&s, fd[1]);
 	KCHECK_EQ(e, look(&s, ep, NULL, NULL), 1);
-	KCHECK_EQ(e,
-	    ctl(&s, ep, Q_EPOLL_CTL_MOD, fd[0], Q_EPOLLIN | Q_EPOLLET), 0);
+	KCHECK_EQ(e, ctl(&s, ep, Q_EPOLL_CTL_MOD, fd[0], Q_EPOLLIN | Q_EPOLLET),
+	    0);
 	KCHECK_EQ(e, look(&s, ep, NULL, NULL), 1);
 	KCHECK_EQ(e, look(&s, ep, NULL, NULL), 0);
 	ksys_close(&s);
@@ -172,8 +170,7 @@ rotation(struct kenv *e)
 		put(&s, fd[i][1]);
 		ev[0] = (struct q_epoll_event){ Q_EPOLLIN, i };
 		KCHECK_EQ(e,
-		    quern_epoll_ctl(s.p, ep, Q_EPOLL_CTL_ADD, fd[i][0], ev),
-		    0);
+		    quern_epoll_ctl(s.p, ep, Q_EPOLL_CTL_ADD, fd[i][0], ev), 0);
 	}
 	for (i = 0; i < 20; i++) {
 		KCHECK_EQ(e, quern_epoll_wait(s.p, ep, ev, 2, -1), 2);
@@ -283,16 +280,13 @@ refusals(struct kenv *e)
 	KCHECK_EQ(e, ctl(&s, ep, Q_EPOLL_CTL_ADD, 99, 0), -Q_EBADF);
 	KCHECK_EQ(e, ctl(&s, 99, Q_EPOLL_CTL_ADD, fd[0], 0), -Q_EBADF);
 	KCHECK_EQ(e, ctl(&s, fd[0], Q_EPOLL_CTL_ADD, fd[1], 0), -Q_EINVAL);
-	KCHECK_EQ(e,
-	    quern_epoll_ctl(s.p, ep, Q_EPOLL_CTL_ADD, fd[0], NULL),
+	KCHECK_EQ(e, quern_epoll_ctl(s.p, ep, Q_EPOLL_CTL_ADD, fd[0], NULL),
 	    -Q_EFAULT);
 	KCHECK_EQ(e, ctl(&s, ep, Q_EPOLL_CTL_ADD, ep2, ex), -Q_EINVAL);
-	KCHECK_EQ(e,
-	    ctl(&s, ep, Q_EPOLL_CTL_ADD, fd[0], ex | Q_EPOLLONESHOT),
+	KCHECK_EQ(e, ctl(&s, ep, Q_EPOLL_CTL_ADD, fd[0], ex | Q_EPOLLONESHOT),
 	    -Q_EINVAL);
 	KCHECK_EQ(e, ctl(&s, ep, Q_EPOLL_CTL_ADD, fd[0], ex), 0);
-	KCHECK_EQ(e, ctl(&s, ep, Q_EPOLL_CTL_MOD, fd[0], Q_EPOLLIN),
-	    -Q_EINVAL);
+	KCHECK_EQ(e, ctl(&s, ep, Q_EPOLL_CTL_MOD, fd[0], Q_EPOLLIN), -Q_EINVAL);
 	KCHECK_EQ(e, quern_epoll_wait(s.p, ep, &ev, 0, 0), -Q_EINVAL);
 	KCHECK_EQ(e, quern_epoll_wait(s.p, fd[0], &ev, 1, 0), -Q_EINVAL);
 	KCHECK_EQ(e, quern_epoll_wait(s.p, 99, &ev, 1, 0), -Q_EBADF);
@@ -467,8 +461,7 @@ exclusive(struct kenv *e)
 	for (i = 0; i < 2; i++) {
 		sl[i] = (struct sleeper){ &s, set_create(&s), -1, 0, { 0, 0 },
 			0, &got };
-		KCHECK_EQ(e,
-		    ctl(&s, sl[i].ep, Q_EPOLL_CTL_ADD, fd[0], how), 0);
+		KCHECK_EQ(e, ctl(&s, sl[i].ep, Q_EPOLL_CTL_ADD, fd[0], how), 0);
 		kspawn(e, sleep_epoll, &sl[i]);
 	}
 	kawait(e, &sl[0].started, 1);
@@ -519,7 +512,8 @@ churn_wait(void *arg)
 	struct q_epoll_event ev[4];
 	unsigned i = 0;
 
-	while (__atomic_load_n(&c->stop, __ATOMIC_ACQUIRE) < 2 && !c->s.e->failed)
+	while (
+	    __atomic_load_n(&c->stop, __ATOMIC_ACQUIRE) < 2 && !c->s.e->failed)
 		KCHECK(c->s.e,
 		    quern_epoll_wait(c->s.p, i++ % 2 ? c->ep : c->outer, ev, 4,
 			1) >= 0);
@@ -535,8 +529,8 @@ churn_sets(void *arg)
 
 	for (i = 0; i < c->rounds; i++) {
 		ep = set_create(&c->s);
-		KCHECK_EQ(e,
-		    ctl(&c->s, ep, Q_EPOLL_CTL_ADD, c->ep, Q_EPOLLIN), 0);
+		KCHECK_EQ(e, ctl(&c->s, ep, Q_EPOLL_CTL_ADD, c->ep, Q_EPOLLIN),
+		    0);
 		KCHECK_EQ(e,
 		    ctl(&c->s, c->outer, Q_EPOLL_CTL_ADD, ep, Q_EPOLLIN), 0);
 		KCHECK_EQ(e, quern_close(c->s.p, ep), 0);

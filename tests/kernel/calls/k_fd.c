@@ -72,8 +72,7 @@ limit(struct kenv *e)
 	KCHECK_EQ(e, quern_dup2(s.p, 0, 5), -Q_EBADF);
 	KCHECK_EQ(e, quern_dup2(s.p, 0, 4), 4);
 	lim.rlim_cur = 3000;
-	KCHECK_EQ(e,
-	    quern_prlimit64(s.p, 0, Q_RLIMIT_NOFILE, &lim, &old), 0);
+	KCHECK_EQ(e, quern_prlimit64(s.p, 0, Q_RLIMIT_NOFILE, &lim, &old), 0);
 	KCHECK_EQ(e, old.rlim_cur, 5);
 	KCHECK_EQ(e, quern_dup2(s.p, 0, 2999), 2999);
 	lim.rlim_cur = 5000;
@@ -192,7 +191,7 @@ forks(struct kenv *e)
 
 /* ---- look-ups against closes ------------------------------------------------------- */
 
-#define RACE_FD 9
+#define RACE_FD  9
 #define RACE_BIG 700 /* needs a larger table */
 
 struct race {

@@ -97,8 +97,7 @@ capacity(struct kenv *e)
 	KCHECK_EQ(e, quern_read(s.p, fd[0], sink, PAGE), PAGE);
 	KCHECK_EQ(e, quern_read(s.p, fd[0], sink, PAGE), -Q_EAGAIN);
 	KCHECK_EQ(e, quern_setresuid(s.p, 1, 1, 1), 0);
-	KCHECK_EQ(e, quern_fcntl(s.p, fd[0], Q_F_SETPIPE_SZ, 1 << 20),
-	    1 << 20);
+	KCHECK_EQ(e, quern_fcntl(s.p, fd[0], Q_F_SETPIPE_SZ, 1 << 20), 1 << 20);
 	KCHECK_EQ(e, quern_fcntl(s.p, fd[0], Q_F_SETPIPE_SZ, 1 << 21),
 	    -Q_EPERM);
 	ksys_close(&s);
@@ -124,8 +123,7 @@ packet(struct kenv *e)
 	KCHECK_EQ(e, quern_read(s.p, fd[0], sink, sizeof(sink)), 4);
 	KCHECK_EQ(e, quern_read(s.p, fd[0], sink, 1), -Q_EAGAIN);
 	/* A long one is several. */
-	KCHECK_EQ(e, quern_write(s.p, fd[1], data, sizeof(data)),
-	    sizeof(data));
+	KCHECK_EQ(e, quern_write(s.p, fd[1], data, sizeof(data)), sizeof(data));
 	KCHECK_EQ(e, quern_read(s.p, fd[0], sink, sizeof(sink)), PAGE);
 	KCHECK_EQ(e, quern_read(s.p, fd[0], sink, sizeof(sink)), PAGE);
 	KCHECK_EQ(e, quern_read(s.p, fd[0], sink, sizeof(sink)), 5);
@@ -156,8 +154,9 @@ vectors(struct kenv *e)
 	kpipe(e, s.p, fd, Q_O_NONBLOCK);
 	KCHECK_EQ(e, quern_writev(s.p, fd[1], in, 3), 16);
 	KCHECK_EQ(e, quern_readv(s.p, fd[0], out, 3), 16);
-	KCHECK(e, memcmp(a, "abc", 3) == 0 && memcmp(b, "defg", 4) == 0 &&
-	    memcmp(c, "hijklmnop", 9) == 0);
+	KCHECK(e,
+	    memcmp(a, "abc", 3) == 0 && memcmp(b, "defg", 4) == 0 &&
+		memcmp(c, "hijklmnop", 9) == 0);
 	for (i = 0; i < 20; i++)
 		many[i] = (struct q_iovec){ text + i % 16, 1 };
 	KCHECK_EQ(e, quern_writev(s.p, fd[1], many, 20), 20);
@@ -183,9 +182,11 @@ vectors(struct kenv *e)
 static void
 caller(struct kcaller *c, struct ksys *s, int fd, void *buf, size_t len)
 {
-	*c = (struct kcaller){
-		.e = s->e, .p = s->p, .fd = fd, .buf = buf, .len = len
-	};
+	*c = (struct kcaller){ .e = s->e,
+		.p = s->p,
+		.fd = fd,
+		.buf = buf,
+		.len = len };
 }
 
 /* A reader that waits gets what is written then. */
@@ -292,8 +293,8 @@ interrupt_partial(struct kenv *e)
 	kspawn(e, kcaller_write, &c);
 	while (n != 2 * PAGE && !e->failed) {
 		kpause(e);
-		KCHECK_EQ(e,
-		    quern_ioctl(s.p, fd[0], Q_FIONREAD, (uintptr_t)&n), 0);
+		KCHECK_EQ(e, quern_ioctl(s.p, fd[0], Q_FIONREAD, (uintptr_t)&n),
+		    0);
 	}
 	quern_interrupt(s.p);
 	kjoin(e);
@@ -410,8 +411,8 @@ crowd_writer(void *arg)
 		n = 1 + (i * 7 + cs->id) % 64;
 		for (j = 0; j < n; j++)
 			m[j] = cs->id << 24 | n << 16 | i;
-		if (!KCHECK_EQ(c->s.e,
-			quern_write(c->s.p, c->fd[1], m, n * 4), n * 4))
+		if (!KCHECK_EQ(c->s.e, quern_write(c->s.p, c->fd[1], m, n * 4),
+			n * 4))
 			return;
 	}
 }
@@ -430,8 +431,7 @@ crowd_reader(void *arg)
 			break;
 		n = m[0] >> 16 & 0xff;
 		id = m[0] >> 24;
-		if (!KCHECK_EQ(c->s.e, r, n * 4) ||
-		    !KCHECK(c->s.e, id < SIDES))
+		if (!KCHECK_EQ(c->s.e, r, n * 4) || !KCHECK(c->s.e, id < SIDES))
 			return;
 		for (j = 1; j < n; j++)
 			KCHECK_EQ(c->s.e, m[j], m[0]);
@@ -530,7 +530,6 @@ destroy_busy(struct kenv *e)
 	KCHECK_EQ(e, quern_proc_destroy(q), 0);
 	ksys_close(&s);
 }
-
 
 const struct kcase kpipe_cases[] = {
 	{ .name = "basic", .body = basic, .seeds = 2 },

@@ -4,7 +4,7 @@
  */
 #include "kcalls.h"
 
-#define IN (Q_POLLIN | Q_POLLRDNORM)
+#define IN  (Q_POLLIN | Q_POLLRDNORM)
 #define OUT (Q_POLLOUT | Q_POLLWRNORM)
 #define ALL (IN | OUT)
 
@@ -262,8 +262,8 @@ closed_under(struct kenv *e)
 	kjoin(e);
 	/* Before poll looked it up: invalid.  After: hung up. */
 	KCHECK_EQ(e, pl.ret, 1);
-	KCHECK(e, pl.pf[3].revents == Q_POLLNVAL ||
-	    pl.pf[3].revents == Q_POLLHUP);
+	KCHECK(e,
+	    pl.pf[3].revents == Q_POLLNVAL || pl.pf[3].revents == Q_POLLHUP);
 	ksys_close(&pl.s);
 }
 

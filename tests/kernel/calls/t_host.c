@@ -26,12 +26,15 @@
 
 #include "kcalls.h"
 
-#define ARGS(...) { __VA_ARGS__ }
+#define ARGS(...)           \
+	{                   \
+		__VA_ARGS__ \
+	}
 #define P(x) ((uint64_t)(uintptr_t)(x))
 #define U(x) ((uint64_t)(int64_t)(x))
 
 /* Pointers that are none: low, beyond the canonical hole, the kernel's. */
-#define LOW UINT64_C(8)
+#define LOW  UINT64_C(8)
 #define HIGH UINT64_C(0x800000000000)
 #define KERN UINT64_C(0xffff888000000000)
 
@@ -54,8 +57,7 @@ call(const struct side *s, unsigned nr, const uint64_t a[6])
 	return r < 0 ? -errno : r;
 }
 
-#define CALL(s, nr, ...) \
-	call((s), (nr), (const uint64_t[6]){ __VA_ARGS__ })
+#define CALL(s, nr, ...) call((s), (nr), (const uint64_t[6]){ __VA_ARGS__ })
 
 /* A process of Quern's with 0, 1 and 2 taken. */
 static void
@@ -219,8 +221,7 @@ static const struct bad {
 	{ QUERN_NR_preadv2, ARGS(PIPE_R, P(iov_ok), 2, U(-2)) },
 	{ QUERN_NR_preadv2, ARGS(PIPE_R, P(iov_ok), 2, 0) },
 	{ QUERN_NR_preadv2, ARGS(PIPE_R, P(iov_ok), 2, U(-1), 0, 0) },
-	{ QUERN_NR_preadv2,
-	    ARGS(PIPE_R, P(iov_ok), 2, U(-1), 0, 0x40000000) },
+	{ QUERN_NR_preadv2, ARGS(PIPE_R, P(iov_ok), 2, U(-1), 0, 0x40000000) },
 	{ QUERN_NR_pwritev2, ARGS(PIPE_W, P(iov_ok), 2, U(-1), 0, 8) },
 	/* Vectors. */
 	{ QUERN_NR_readv, ARGS(NFD, P(iov_ok), 2) },
@@ -415,7 +416,7 @@ END_TEST
 
 /* ---- sequences ------------------------------------------------------------------ */
 
-#define STEPS 3000u
+#define STEPS  3000u
 #define FD_MIN 3
 #define FD_MAX 24
 
@@ -522,8 +523,7 @@ step_descriptor(const struct side *s, struct dice *d, struct step *st)
 		st->what = "close_range";
 		st->b = st->a + roll(d, 3);
 		st->ret = CALL(s, QUERN_NR_close_range, (uint64_t)st->a,
-		    (uint64_t)st->b,
-		    roll(d, 2) ? Q_CLOSE_RANGE_CLOEXEC : 0);
+		    (uint64_t)st->b, roll(d, 2) ? Q_CLOSE_RANGE_CLOEXEC : 0);
 		break;
 	}
 }
@@ -630,8 +630,7 @@ step_poll(const struct side *s, struct dice *d, struct step *st)
 		for (i = 0; i < FD_MAX - FD_MIN + 1; i++)
 			pf[i] = (struct q_pollfd){ (int)i + FD_MIN - 1,
 				(int16_t)roll(d, 0x400), 0 };
-		st->ret = CALL(s, QUERN_NR_poll, P(pf + 1),
-		    FD_MAX - FD_MIN, 0);
+		st->ret = CALL(s, QUERN_NR_poll, P(pf + 1), FD_MAX - FD_MIN, 0);
 		st->data = hash(pf + 1, (FD_MAX - FD_MIN) * sizeof(pf[0]));
 		return;
 	}
@@ -738,10 +737,9 @@ START_TEST(sequences)
 		ck_assert_msg(q[i].ret == h[i].ret && q[i].data == h[i].data,
 		    "SEED=%d, step %u: %s(%lld, %lld) = %lld (%llx), "
 		    "the host's %lld (%llx)",
-		    _i + 1, i, q[i].what, (long long)q[i].a,
-		    (long long)q[i].b, (long long)q[i].ret,
-		    (unsigned long long)q[i].data, (long long)h[i].ret,
-		    (unsigned long long)h[i].data);
+		    _i + 1, i, q[i].what, (long long)q[i].a, (long long)q[i].b,
+		    (long long)q[i].ret, (unsigned long long)q[i].data,
+		    (long long)h[i].ret, (unsigned long long)h[i].data);
 	}
 	/* It is no test of error paths only. */
 	ck_assert_uint_gt(ok, STEPS / 5);
@@ -813,8 +811,8 @@ START_TEST(users)
 		seed = n * 0x9e3779b97f4a7c15 | 1;
 		both(run_users, q, h);
 		for (i = 0; i < CRED_STEPS; i++)
-			ck_assert_msg(
-			    q[i].ret == h[i].ret && q[i].data == h[i].data,
+			ck_assert_msg(q[i].ret == h[i].ret &&
+				q[i].data == h[i].data,
 			    "seed %u, step %u: %s(%lld, %lld) = %lld (%llx), "
 			    "the host's %lld (%llx)",
 			    n, i, q[i].what, (long long)q[i].a,

@@ -158,8 +158,8 @@ void qbio_end(struct qbio *b, int error);
 int qbio_wait(struct qdisk *d, struct qbio *b);
 
 /*
- * Read, write and flush whole sectors, sleeping until done; any length.  0 or
- * -errno.
+ * qdisk_read, qdisk_write and qdisk_flush do it on whole sectors, any length,
+ * and sleep until it is done.  0 or -errno.
  */
 int qdisk_read(struct qdisk *d, uint64_t off, void *buf, size_t len);
 int qdisk_write(struct qdisk *d, uint64_t off, const void *buf, size_t len);

@@ -48,7 +48,7 @@ void trace_missing(struct quern_proc *p, unsigned nr, const uint64_t *args);
 /* ---- file.c ------------------------------------------------------------- */
 
 void files_init(struct quern *k);
-/* Give the memory of files back; on a host stack. */
+/* Give the memory of files back. */
 void files_fini(struct quern *k);
 
 /* ---- fdtable.c ---------------------------------------------------------- */

@@ -18,9 +18,6 @@
  *     file_tryget read what qfile_create wrote.
  *
  * With one vCPU nobody else runs in between, and references are plain numbers.
- *
- * The memory comes in pages from the host, because it must outlive everything
- * that the leak report counts and go on a host stack.
  */
 #include "callimpl.h"
 
@@ -29,10 +26,10 @@ struct file_chunk {
 	struct qfile fc_file[];
 };
 
-#define CHUNK_SIZE QUERN_PAGE_SIZE
-#define CHUNK_FILES                                            \
-	((CHUNK_SIZE - offsetof(struct file_chunk, fc_file)) / \
-	    sizeof(struct qfile))
+/* Files that are allocated at a time. */
+#define CHUNK 24u
+
+static const struct qtag tag_file = { "file" };
 
 void
 files_init(struct quern *k)
@@ -51,7 +48,7 @@ files_fini(struct quern *k)
 		qlog(k, QUERN_LOG_ERR, "%u files were left open", ct->ct_nfile);
 	while ((c = ct->ct_file_chunks) != NULL) {
 		ct->ct_file_chunks = c->fc_next;
-		k->k_hyper->unmap(k->k_ctx, c, CHUNK_SIZE);
+		qfree(c);
 	}
 }
 
@@ -62,19 +59,14 @@ add_chunk(struct quern *k)
 	struct qsys_table *ct = k->k_calls;
 	struct file_chunk *c;
 	struct qfile *f;
-	void *p;
 	unsigned i;
-	int error;
 
-	if (qalloc_fails(k))
+	c = qzalloc(&tag_file, sizeof(*c) + CHUNK * sizeof(c->fc_file[0]));
+	if (c == NULL)
 		return -Q_ENOMEM;
-	error = k->k_hyper->map(k->k_ctx, CHUNK_SIZE, QUERN_PAGE_SIZE, 0, &p);
-	if (error != 0)
-		return error;
-	c = p;
 	c->fc_next = ct->ct_file_chunks;
 	ct->ct_file_chunks = c;
-	for (i = CHUNK_FILES; i-- > 0;) {
+	for (i = CHUNK; i-- > 0;) {
 		f = &c->fc_file[i];
 		f->f_k = k;
 		f->f_smp = k->k_ncpu > 1;

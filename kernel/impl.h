@@ -377,8 +377,8 @@ void syscalls_fini(struct quern *k);
 int syscalls_install(struct quern *k, const struct qsys_handler *calls);
 
 void proc_init(struct quern *k);
-/* End every process; runs in the kernel. */
-void proc_end_all(struct quern *k);
+/* End every process, in the kernel.  -EBUSY: one is in a call. */
+int proc_end_all(struct quern *k);
 
 void proc_interrupts(struct quern *k);
 void trace_backtrace(struct quern *k, struct qthread *t, uintptr_t fp);

@@ -192,24 +192,36 @@ qproc_create(struct quern *k, struct quern_proc *from,
 
 /* ---- end ------------------------------------------------------------------- */
 
-/* Is a thread other than the current one in a call of its? */
+/*
+ * Is a thread other than the current one in a call of `p`, or of any process if
+ * that is NULL?  [k_thread_lock]
+ */
+static bool
+calls_of(struct quern *k, const struct quern_proc *p)
+{
+	struct qthread *self = qthread_current(), *t;
+	const struct quern_proc *q;
+	struct qlist *l;
+
+	QLIST_FOREACH(l, &k->k_threads) {
+		t = QLIST_ELEM(l, struct qthread, t_all);
+		q = __atomic_load_n(&t->t_proc, __ATOMIC_RELAXED);
+		if (t != self && q != NULL && (p == NULL || q == p))
+			return true;
+	}
+	return false;
+}
+
+/* Is another thread in a call of its?  If not, the current one leaves it. */
 static bool
 in_use(struct quern_proc *p)
 {
-	struct qthread *self = qthread_current(), *t;
+	struct qthread *self = qthread_current();
 	struct quern *k = p->p_k;
-	struct qlist *l;
-	bool used = false;
+	bool used;
 
 	hspin_lock(k, &k->k_thread_lock);
-	QLIST_FOREACH(l, &k->k_threads) {
-		t = QLIST_ELEM(l, struct qthread, t_all);
-		if (t != self &&
-		    __atomic_load_n(&t->t_proc, __ATOMIC_RELAXED) == p) {
-			used = true;
-			break;
-		}
-	}
+	used = calls_of(k, p);
 	/* From here on nobody finds it through us (proc_interrupts). */
 	if (!used && self->t_proc == p)
 		__atomic_store_n(&self->t_proc, NULL, __ATOMIC_RELAXED);
@@ -248,11 +260,18 @@ qproc_destroy(struct quern_proc *p)
 	return 0;
 }
 
-void
+int
 proc_end_all(struct quern *k)
 {
 	struct quern_proc *p;
+	bool used;
+	int error;
 
+	hspin_lock(k, &k->k_thread_lock);
+	used = calls_of(k, NULL);
+	hspin_unlock(&k->k_thread_lock);
+	if (used)
+		return -Q_EBUSY;
 	for (;;) {
 		qmutex_lock(&k->k_proc_lock);
 		p = NULL;
@@ -261,8 +280,10 @@ proc_end_all(struct quern *k)
 			    p_link);
 		qmutex_unlock(&k->k_proc_lock);
 		if (p == NULL)
-			return;
-		qassert(qproc_destroy(p) == 0);
+			return 0;
+		error = qproc_destroy(p);
+		if (error != 0)
+			return error;
 	}
 }
 

@@ -17,9 +17,7 @@
  * Creation is a ladder of steps, each of which may fail; undo() goes down from
  * wherever it got to.  Destruction is the same ladder.
  */
-#include "impl.h"
-
-#include "proc.h"
+#include "callimpl.h"
 #include "work.h"
 
 #define RAM_DEFAULT ((size_t)64 << 20)
@@ -34,6 +32,7 @@ struct cpu_block {
 /* The core memory: the kernel, then its vCPUs. */
 struct core {
 	struct quern co_k;
+	struct qsys_table co_calls;
 	struct cpu_block co_cpu[] __attribute__((aligned(64)));
 };
 
@@ -192,8 +191,11 @@ static int64_t
 shut_down(void *arg)
 {
 	struct quern *k = arg;
+	int error;
 
-	proc_end_all(k);
+	error = proc_end_all(k);
+	if (error != 0)
+		return error;
 	component_stop(k);
 	qepoch_wait(k);
 	syscalls_fini(k);
@@ -326,6 +328,7 @@ quern_create(const struct quern_config *cfg, struct quern **kp)
 	k->k_hyper = hy;
 	k->k_ctx = ctx;
 	k->k_ncpu = m.m_ncpu;
+	k->k_calls = &core->co_calls;
 	init_lists(k);
 	take_config(k, cfg);
 	error = climb(core, cfg);
@@ -397,8 +400,9 @@ quern_destroy_count(struct quern *k, uint64_t *leaks)
 	if (!own_all(k))
 		return -Q_EBUSY;
 	disown(k, k->k_ncpu);
-	if (!k->k_dead)
-		(void)host_call(k, NULL, &hint, shut_down, k);
+	if (!k->k_dead &&
+	    host_call(k, NULL, &hint, shut_down, k) == -Q_EBUSY)
+		return -Q_EBUSY;
 	stop_runners(k);
 	if (!own_all(k))
 		return -Q_EBUSY; /* a dead kernel's last clients */

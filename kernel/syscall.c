@@ -6,28 +6,16 @@
  * was not linked a link error; the table says whether that component has been
  * started in this kernel.  By number the table is all there is.
  *
- * The table is filled while the kernel is created and constant afterwards, so
- * it is read without a lock.  It lives in pages of the host's, since it is
- * needed before there is a kernel stack to allocate on.
+ * The table is part of the kernel's core memory.  It is filled while the kernel
+ * is created and constant afterwards, so it is read without a lock.
  */
 #include "callimpl.h"
-
-#define TABLE_SIZE QROUNDUP(sizeof(struct qsys_table), QUERN_PAGE_SIZE)
 
 extern const struct qsys_handler kernel_calls[];
 
 int
 syscalls_init(struct quern *k)
 {
-	void *p;
-	int error;
-
-	if (qalloc_fails(k))
-		return -Q_ENOMEM;
-	error = k->k_hyper->map(k->k_ctx, TABLE_SIZE, QUERN_PAGE_SIZE, 0, &p);
-	if (error != 0)
-		return error;
-	k->k_calls = p;
 	k->k_calls->ct_boot = qclock_mono(k);
 	files_init(k);
 	return syscalls_install(k, kernel_calls);
@@ -36,11 +24,7 @@ syscalls_init(struct quern *k)
 void
 syscalls_fini(struct quern *k)
 {
-	if (k->k_calls == NULL)
-		return;
 	files_fini(k);
-	k->k_hyper->unmap(k->k_ctx, k->k_calls, TABLE_SIZE);
-	k->k_calls = NULL;
 }
 
 int

@@ -24,7 +24,8 @@ sim_param(void *ctx, const char *name, void *buf, size_t len)
 		if (strcmp(params[i].name, name) != 0)
 			continue;
 		n = strlen(params[i].value);
-		memcpy(buf, params[i].value, n < len ? n : len);
+		if (len > 0)
+			memcpy(buf, params[i].value, n < len ? n : len);
 		return (int64_t)n;
 	}
 	return -ENOENT;

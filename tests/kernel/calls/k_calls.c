@@ -617,9 +617,9 @@ starved(struct kenv *e)
 		KCHECK_EQ(e, quern_stats(k, &st), 0);
 		kenv_destroy(e, k);
 	} while (st.st_allocs >= c.fail_alloc && !e->failed);
-	/* But for the growth of a hash table nothing can be done without. */
 	KCHECK(e, failed > 80);
-	KCHECK_EQ(e, failed, c.fail_alloc - 1);
+	/* Without its second or third page a write is short, and no failure. */
+	KCHECK_EQ(e, failed, c.fail_alloc - 3);
 }
 
 const struct kcase kcalls_cases[] = {

@@ -19,7 +19,7 @@
 #include <tests/kernel/ktest.h>
 
 extern const struct kcase kpipe_cases[], kpoll_cases[], kepoll_cases[],
-    kevent_cases[], kcalls_cases[], kfd_cases[], kpipe_bugs[];
+    kevent_cases[], kcalls_cases[], kfd_cases[], kfile_cases[];
 
 #define MSEC UINT64_C(1000000)
 

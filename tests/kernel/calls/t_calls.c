@@ -8,6 +8,7 @@
 
 KCASE_TESTS(kfd_cases)
 KCASE_TESTS(kcalls_cases)
+KCASE_TESTS(kfile_cases)
 
 int
 main(void)
@@ -16,5 +17,6 @@ main(void)
 
 	KCASE_ADD(s, kfd_cases);
 	KCASE_ADD(s, kcalls_cases);
+	KCASE_ADD(s, kfile_cases);
 	return kmain(s);
 }

@@ -34,3 +34,6 @@ while read -r what file name; do
 	esac
 	install -D -m $mode "$file" "$to/$dest"
 done
+
+# For gdb: (gdb) source PREFIX/share/quern/quern-gdb.py
+install -D -m 644 kernel/quern-gdb.py "$to/share/quern/quern-gdb.py"

@@ -238,6 +238,7 @@ race_others(void *arg)
 		fd = (int)quern_eventfd2(q, 13, Q_EFD_NONBLOCK);
 		if (!KCHECK(e, fd >= 0))
 			break;
+		(void)quern_getpid(q); /* let it be seen for a while */
 		KCHECK_EQ(e, quern_close(q, fd), 0);
 	}
 }
@@ -285,6 +286,6 @@ const struct kcase kfd_cases[] = {
 	{ .name = "duplicate", .body = duplicate, .seeds = 2 },
 	{ .name = "ranges", .body = ranges, .seeds = 2 },
 	{ .name = "forks", .body = forks, .seeds = 2 },
-	{ .name = "race", .body = race, .seeds = 500 },
+	{ .name = "race", .body = race, .seeds = 3000 },
 	{ .name = NULL },
 };

@@ -200,6 +200,10 @@ enum quern_vm_cmd {
 	QUERN_VM_PROTECT
 };
 
+/* The addresses that a guest may have mapped. */
+#define QUERN_VM_LOW UINT64_C(0x200000)
+#define QUERN_VM_TOP UINT64_C(0x7ffffffff000)
+
 #define QUERN_VM_READ     1u
 #define QUERN_VM_WRITE    2u
 #define QUERN_VM_EXEC     4u
@@ -223,7 +227,16 @@ enum quern_vm_why {
 	QUERN_VM_DEAD     /* the guest's host process is gone; destroy it */
 };
 
-/* Registers of one guest thread.  In and out of vm_run. */
+/*
+ * Registers of one guest thread.  In and out of vm_run.
+ *
+ * Extended state (vector registers and the like) is opaque, as many bytes as
+ * parameter "vm.xsave" says; zeros mean a new thread's.  Each run leaves a copy
+ * in f_xsave.  It is read from there where the host has none of this thread,
+ * as f_host tells: zero that in a copy of a frame, which is another thread, and
+ * where f_xsave was changed.  With f_xsave NULL, extended state lasts only until
+ * another thread is run in the vmspace.
+ */
 struct quern_vmframe {
 	uint64_t f_reg[16]; /* rax rbx rcx rdx rsi rdi rbp rsp r8 .. r15 */
 	uint64_t f_rip, f_rflags, f_fsbase, f_gsbase;
@@ -232,7 +245,7 @@ struct quern_vmframe {
 	uint32_t f_trap;  /* out: exception vector */
 	uint32_t f_why;   /* out: enum quern_vm_why */
 	uint32_t f_flags;
-	void *f_xsave; /* extended state of this thread or NULL: none yet */
+	void *f_xsave; /* extended state or NULL */
 	uint32_t f_xsavelen;
 	uint32_t f_pad;
 	uint64_t f_host[4]; /* the host's; zeroed when the thread is made */
@@ -314,8 +327,8 @@ struct quern_hyper {
 	 * while events are ready and from the deadline on that cpu_idle was last
 	 * given without a seat since "pollfd" was first asked for), "choice"
 	 * (there where cpu_yield decides who goes on: call it at every point
-	 * that could matter) and those of channels.  Others are the
-	 * embedder's.  -ENOENT.
+	 * that could matter), "vm.xsave" (see struct quern_vmframe, decimal) and
+	 * those of channels.  Others are the embedder's.  -ENOENT.
 	 */
 	int64_t (*param)(void *ctx, const char *name, void *buf, size_t len);
 
@@ -444,8 +457,9 @@ struct quern_hyper {
 	/* -- vmspace: 4, draft -- */
 
 	/*
-	 * Make an empty guest address space under a number of the caller's.
-	 * -EEXIST, -ENOMEM, -EAGAIN, -EOPNOTSUPP (the host can't have guests).
+	 * Make an empty guest address space under a number of the caller's,
+	 * after ram_create.  -EEXIST, -ENOMEM, -EAGAIN, -EMFILE, -EINVAL (no
+	 * RAM), -EOPNOTSUPP (the host can't have guests).
 	 */
 	int (*vm_create)(void *ctx, uint32_t id);
 
@@ -454,10 +468,12 @@ struct quern_hyper {
 
 	/*
 	 * Apply `n` changes in order.  Removing and protecting have taken effect
-	 * in every thread of the guest when it returns; mapping, by its next
-	 * run.  -ENOENT, -EINVAL (alignment, range, RAM offset: names none
-	 * applied), -ENOMEM, -EBUSY (a removal while the guest runs elsewhere
-	 * and does not stop when kicked).
+	 * in every thread of the guest when it returns, which may take a kick
+	 * of one that runs elsewhere; mapping, and with it the loss of what was
+	 * there before, by its next run.  -ENOENT, -EINVAL (alignment, range,
+	 * RAM offset: none applied), -ENOMEM (also: protecting where nothing is
+	 * mapped; those before it are applied), -EBUSY (the guest runs
+	 * elsewhere and does not stop when kicked).
 	 */
 	int (*vm_update)(void *ctx, unsigned cpu, uint32_t id,
 	    const struct quern_vm_op *ops, unsigned n);
@@ -465,7 +481,10 @@ struct quern_hyper {
 	/*
 	 * Run guest code from `f` on `cpu` until f_why has a reason.  Waits;
 	 * cpu_kick(seat) and `deadline` end it with QUERN_VM_KICK.  The caller
-	 * keeps the vCPU.  -ENOENT, -EINVAL (a frame no thread can have).
+	 * keeps the vCPU.  -ENOENT, -EINVAL (a frame no thread can have),
+	 * -EBUSY (running elsewhere), -ENOMEM (a change that waited for this
+	 * run can't be made; it has not run, the others that waited may be
+	 * lost).
 	 */
 	int (*vm_run)(void *ctx, unsigned cpu, uint32_t id,
 	    struct quern_seat *seat, struct quern_vmframe *f,

@@ -114,18 +114,18 @@ struct qcpu_sched {
 };
 
 struct quern {
-	const struct quern_hyper *k_hyper; /* [I] */
-	void *k_ctx;                       /* [I] the host's */
-	struct qcpu *k_cpu[QUERN_MAXCPU];  /* [I] */
-	unsigned k_ncpu;                   /* [I] */
-	unsigned k_nrunner;                /* [I] */
+	const struct quern_hyper *k_hyper;      /* [I] */
+	void *k_ctx;                            /* [I] the host's */
+	struct qcpu *k_cpu[QUERN_MAXCPU];       /* [I] */
+	unsigned k_ncpu;                        /* [I] */
+	unsigned k_nrunner;                     /* [I] */
 	struct qthread *k_runner[QUERN_MAXCPU]; /* [I] their stacks */
-	bool k_choice;                     /* [I] */
-	bool k_fence;                      /* [I] the host has cpu_fence */
-	bool k_up;                         /* components have started */
-	uint32_t k_dead;                   /* [a] */
-	uint32_t k_stop;                   /* [a] runners are to end */
-	uint32_t k_intr;                   /* [a] a process was interrupted */
+	bool k_choice;                          /* [I] */
+	bool k_fence;                           /* [I] the host has cpu_fence */
+	bool k_up;                              /* components have started */
+	uint32_t k_dead;                        /* [a] */
+	uint32_t k_stop;                        /* [a] runners are to end */
+	uint32_t k_intr; /* [a] a process was interrupted */
 
 	struct hspin k_idle_lock __attribute__((aligned(64)));
 	struct qlist k_idlers;   /* [i] host threads that wait */
@@ -136,9 +136,9 @@ struct quern {
 	uint32_t k_nidle;        /* [a] waiting, wanters aside */
 	uint32_t k_nwant;        /* [a] wanters */
 	uint32_t k_surplus;      /* [a] an alert found every vCPU owned */
-	uint32_t k_barrier;   /* [a] nothing but the operand of full_barrier */
-	uint64_t k_deferred;  /* [a] entries that epochs wait for */
-	uint32_t k_pollfd;    /* [a] the embedder has asked for one */
+	uint32_t k_barrier;  /* [a] nothing but the operand of full_barrier */
+	uint64_t k_deferred; /* [a] entries that epochs wait for */
+	uint32_t k_pollfd;   /* [a] the embedder has asked for one */
 	struct hspin k_announce_lock;
 	uint64_t k_announced; /* [k_announce_lock] what was said of it last */
 	uint32_t k_inside;    /* [a] host threads off the fast path */

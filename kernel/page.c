@@ -156,8 +156,8 @@ block_skip(struct qpages *pp, uint64_t end)
 
 	while ((i = pp->pp_virgin) < end) {
 		o = QPAGE_MAXORDER;
-		while (i % (UINT64_C(1) << o) != 0 ||
-		    i + (UINT64_C(1) << o) > end)
+		while (
+		    i % (UINT64_C(1) << o) != 0 || i + (UINT64_C(1) << o) > end)
 			o--;
 		pp->pp_virgin = i + (UINT64_C(1) << o);
 		block_merge(pp, i, o);

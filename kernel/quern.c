@@ -400,8 +400,7 @@ quern_destroy_count(struct quern *k, uint64_t *leaks)
 	if (!own_all(k))
 		return -Q_EBUSY;
 	disown(k, k->k_ncpu);
-	if (!k->k_dead &&
-	    host_call(k, NULL, &hint, shut_down, k) == -Q_EBUSY)
+	if (!k->k_dead && host_call(k, NULL, &hint, shut_down, k) == -Q_EBUSY)
 		return -Q_EBUSY;
 	stop_runners(k);
 	if (!own_all(k))

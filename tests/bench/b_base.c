@@ -470,8 +470,8 @@ futex_play(struct ball *b, uint32_t me, unsigned rounds)
 
 	for (i = 0; i < rounds; i++) {
 		while (__atomic_load_n(&b->turn, __ATOMIC_ACQUIRE) != me)
-			syscall(SYS_futex, &b->turn, FUTEX_WAIT_PRIVATE,
-			    1 - me, NULL, NULL, 0);
+			syscall(SYS_futex, &b->turn, FUTEX_WAIT_PRIVATE, 1 - me,
+			    NULL, NULL, 0);
 		__atomic_store_n(&b->turn, 1 - me, __ATOMIC_RELEASE);
 		syscall(SYS_futex, &b->turn, FUTEX_WAKE_PRIVATE, 1, NULL, NULL,
 		    0);
@@ -627,7 +627,8 @@ sim_sleep_day(void *arg)
 
 	(void)arg;
 	return qthread_sleep_until(qclock_mono(k) +
-		UINT64_C(86400) * 1000000000, false);
+		UINT64_C(86400) * 1000000000,
+	    false);
 }
 
 static void
@@ -756,8 +757,7 @@ main(int argc, char **argv)
 	row("create_destroy_us", "us", create_destroy, NULL, NULL, NULL, NULL);
 	call_rows();
 	memory_rows();
-	row("switch", "ns", thread_switch, NULL, "futex", futex_pingpong,
-	    NULL);
+	row("switch", "ns", thread_switch, NULL, "futex", futex_pingpong, NULL);
 	row("sim_decisions_per_s", "1/s", sim_decisions, NULL, NULL, NULL,
 	    NULL);
 	row("sim_idle_day_ms", "ms", sim_idle_day, NULL, NULL, NULL, NULL);

@@ -21,7 +21,7 @@
 #define DATA     UINT64_C(0x10000000)
 #define CALLS    1000u
 #define SLICE_NS 500000u
-#define HAMMER 2000u /* calls of a bystander */
+#define HAMMER   2000u /* calls of a bystander */
 
 enum { RAX = 0, RBX = 1, RDI = 5, RSP = 7, R15 = 15 };
 

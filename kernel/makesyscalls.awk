@@ -589,7 +589,7 @@ function emit_wrappers(    i, j, nr, n, s, sym) {
 		print "int64_t"
 		fill(prototype(nr), "    ")
 		print "{"
-		s = "const uint64_t args[6] = {"
+		s = (nargs[nr] ? "" : "static ") "const uint64_t args[6] = {"
 		for (j = 1; j <= nargs[nr]; j++)
 			s = s (j > 1 ? ", " : " ") arg_cast[nr, j]
 		fill("\t" s (nargs[nr] ? " };" : " 0 };"), "\t    ")

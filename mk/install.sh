@@ -36,4 +36,6 @@ while read -r what file name; do
 done
 
 # For gdb: (gdb) source PREFIX/share/quern/quern-gdb.py
-install -D -m 644 kernel/quern-gdb.py "$to/share/quern/quern-gdb.py"
+if [ -e kernel/quern-gdb.py ]; then
+	install -D -m 644 kernel/quern-gdb.py "$to/share/quern/quern-gdb.py"
+fi

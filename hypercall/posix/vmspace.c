@@ -28,6 +28,8 @@
 
 #include "vm.h"
 
+_Static_assert(VM_LOW == QUERN_VM_LOW && VM_TOP == QUERN_VM_TOP, "");
+
 /* --- who has a vmspace -------------------------------------------------- */
 
 struct vmspace **

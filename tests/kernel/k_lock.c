@@ -6,7 +6,7 @@
 
 #include "ktest.h"
 
-#define CLIENTS 3u
+#define CLIENTS 4u
 
 #if defined(QSAN_ADDRESS) || defined(QSAN_THREAD)
 #define ROUNDS 200u
@@ -29,7 +29,6 @@ struct shared {
 	unsigned rounds;
 	int64_t (*fn)(void *);
 	struct qthread *t[8];
-	uint32_t hint[CLIENTS];
 };
 
 static void

@@ -26,6 +26,17 @@
 /* A seat is the host's until the machine ends; each test is a process. */
 static struct quern_seat seat;
 
+static char *
+temp_path(char *buf, size_t len, const char *name)
+{
+	const char *dir = getenv("TMPDIR");
+
+	snprintf(buf, len, "%s/quern-%s-%d", dir != NULL ? dir : "/tmp", name,
+	    (int)getpid());
+	unlink(buf);
+	return buf;
+}
+
 static uint32_t
 open_chan(struct test_machine *t, const char *name)
 {
@@ -285,13 +296,15 @@ END_TEST
 
 START_TEST(files_and_null)
 {
-	char path[] = "/tmp/quern-chan-XXXXXX", buf[16];
+	char path[100], buf[16];
 	struct test_machine t;
 	uint32_t id;
 	int fd;
 
 	test_begin(&t, &test_config[_i], 1);
-	fd = mkstemp(path);
+	fd = open(temp_path(path, sizeof path, "file"),
+	    O_CREAT | O_EXCL | O_RDWR, 0600);
+	ck_assert_int_ge(fd, 0);
 	unlink(path);
 	id = open_fds(&t, fd, fd);
 	ck_assert_int_eq(do_write(&t, id, "hello", 5, NULL), 5);
@@ -435,19 +448,11 @@ connect_unix(const char *path)
 	return fd;
 }
 
-static char *
-temp_path(char *buf, size_t len, const char *name)
-{
-	snprintf(buf, len, "/tmp/quern-%s-%d", name, (int)getpid());
-	unlink(buf);
-	return buf;
-}
-
 /* One peer after the other, both directions armed before there is one. */
 START_TEST(unix_listen)
 {
 	struct quern_event rev = { 0 }, wev = { 0 };
-	char path[64], name[80], buf[16];
+	char path[100], name[120], buf[16];
 	struct test_machine t;
 	struct stat st;
 	int fd, round;
@@ -498,7 +503,7 @@ START_TEST(writer_of_a_peer_that_left)
 {
 	static char big[1 << 20];
 	struct quern_event rev = { 0 }, wev = { 0 };
-	char path[64], name[80], buf[16];
+	char path[100], name[120], buf[16];
 	struct test_machine t;
 	uint32_t id;
 	int64_t n;
@@ -530,7 +535,7 @@ END_TEST
 
 START_TEST(unix_addresses)
 {
-	char path[64], lname[80], cname[80], buf[16];
+	char path[100], lname[120], cname[120], buf[16];
 	struct test_machine t, t2;
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
 	uint32_t id, id2;
@@ -662,7 +667,7 @@ START_TEST(end_releases)
 {
 	unsigned fds = test_count_fds(), tasks = test_count_tasks(), round;
 	struct quern_event ev[4] = { 0 };
-	char path[64], name[80], buf[16];
+	char path[100], name[120], buf[16];
 	struct test_machine t;
 	struct stat st;
 	uint32_t id;

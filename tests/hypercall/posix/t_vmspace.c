@@ -448,6 +448,7 @@ struct kicker {
 	struct guest *k_g;
 	volatile uint64_t *k_count; /* where the guest counts */
 	unsigned k_kicks;
+	_Atomic unsigned k_seen; /* kicks that ended a run */
 };
 
 static void *
@@ -464,6 +465,9 @@ kick_main(void *arg)
 		while (__atomic_load_n(k->k_count, __ATOMIC_RELAXED) == last)
 			sched_yield();
 		t->t_ops->cpu_kick(t->t_ctx, &seat);
+		/* Two before it is noticed are one. */
+		while (atomic_load(&k->k_seen) == i)
+			sched_yield();
 	}
 	return NULL;
 }
@@ -486,6 +490,7 @@ START_TEST(kick_endless_loop)
 		    QUERN_VM_KICK);
 		ck_assert_uint_ge(g.f.f_reg[R15], last);
 		last = g.f.f_reg[R15];
+		atomic_store(&k.k_seen, i + 1);
 	}
 	ck_assert_uint_gt(last, 0);
 	pthread_join(thread, NULL);
@@ -1006,6 +1011,76 @@ START_TEST(embedder_killed)
 }
 END_TEST
 
+/* The process that makes guests is killed: they go, and no more come. */
+START_TEST(nurse_killed)
+{
+	unsigned fds = test_count_fds();
+	char path[64];
+	struct guest g;
+	long nurse = 0;
+	pid_t pid;
+	FILE *f;
+
+	begin_guest(&g, NULL);
+	pid = test_guest_pid();
+	ck_assert_int_gt(pid, 0);
+	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+	f = fopen(path, "r");
+	ck_assert_ptr_nonnull(f);
+	ck_assert_int_eq(fscanf(f, "%*d (%*[^)]) %*c %ld", &nurse), 1);
+	fclose(f);
+	ck_assert_int_ne(nurse, (long)getpid());
+	kill((pid_t)nurse, SIGKILL);
+	do {
+		g.f = guest_frame(g_call);
+	} while (run(&g) == QUERN_VM_SYSCALL);
+	ck_assert_uint_eq(g.f.f_why, QUERN_VM_DEAD);
+	ck_assert_int_eq(g.t.t_ops->vm_create(g.t.t_ctx, ID + 1), -EAGAIN);
+	ck_assert_int_eq(g.t.t_ops->vm_destroy(g.t.t_ctx, ID), 0);
+	end(&g);
+	ck_assert_uint_eq(test_count_fds(), fds);
+	ck_assert_uint_eq(test_count_children(), 0);
+}
+END_TEST
+
+/* The host's kernel has no memory for a mapping. */
+START_TEST(no_memory)
+{
+	const struct quern_vm_op both[] = {
+		MAP_OP(0x20000000, GUEST_RAM_FREE, 4096, RW),
+		{ QUERN_VM_UNMAP, 0, 0x30000000, 4096, 0 },
+	};
+	struct rlimit rl, none = { 4096, 4096 };
+	struct guest g;
+	pid_t pid;
+
+	begin_guest(&g, &handover[_i]);
+	g.f = guest_frame(g_call_loop);
+	ck_assert_uint_eq(run(&g), QUERN_VM_SYSCALL);
+	pid = test_guest_pid();
+	ck_assert_int_eq(prlimit(pid, RLIMIT_AS, NULL, &rl), 0);
+	none.rlim_max = rl.rlim_max;
+	ck_assert_int_eq(prlimit(pid, RLIMIT_AS, &none, NULL), 0);
+	/* At once, and with the next run. */
+	ck_assert_int_eq(g.t.t_ops->vm_update(g.t.t_ctx, 0, ID, both, 2),
+	    -ENOMEM);
+	ck_assert_int_eq(g.t.t_ops->vm_update(g.t.t_ctx, 0, ID, both, 1), 0);
+	ck_assert_int_eq(g.t.t_ops->vm_run(g.t.t_ctx, 0, ID, &seat, &g.f,
+			     QUERN_NEVER),
+	    -ENOMEM);
+	/* The guest has not run, and can go on as if nothing had been. */
+	ck_assert_uint_eq(g.f.f_reg[R15], 0);
+	ck_assert_uint_eq(run(&g), QUERN_VM_SYSCALL);
+	ck_assert_uint_eq(g.f.f_reg[R15], 1);
+	ck_assert_int_eq(prlimit(pid, RLIMIT_AS, &rl, NULL), 0);
+	ck_assert_int_eq(g.t.t_ops->vm_update(g.t.t_ctx, 0, ID, both, 2), 0);
+	g.f = guest_frame(g_load);
+	g.f.f_reg[RDI] = 0x20000000;
+	ck_assert_uint_eq(run(&g), QUERN_VM_SYSCALL);
+	end(&g);
+}
+END_TEST
+
 /* With every number of descriptors left: made, or refused and nothing kept. */
 START_TEST(few_descriptors)
 {
@@ -1440,6 +1515,8 @@ vm_suite(void)
 	tcase_add_loop_test(tc, guest_killed, 0, NHANDOVER);
 	tcase_add_loop_test(tc, guest_silent, 0, NHANDOVER);
 	tcase_add_loop_test(tc, embedder_killed, 0, NHANDOVER);
+	tcase_add_test(tc, nurse_killed);
+	tcase_add_loop_test(tc, no_memory, 0, NHANDOVER);
 	tcase_add_test(tc, few_descriptors);
 	tcase_add_loop_test(tc, refused, 0, 4);
 	tcase_add_test(tc, process_is_bare);

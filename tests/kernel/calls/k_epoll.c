@@ -544,7 +544,7 @@ churn(struct kenv *e)
 	struct churn c;
 
 	memset(&c, 0, sizeof(c));
-	c.rounds = e->sim != NULL ? 4 : 1000;
+	c.rounds = KROUNDS(e, 4, 1000);
 	if (!ksys_open(&c.s, e))
 		return;
 	c.ep = set_create(&c.s);
@@ -656,7 +656,7 @@ semaphore(struct kenv *e)
 	unsigned i;
 
 	memset(&sm, 0, sizeof(sm));
-	sm.rounds = e->sim != NULL ? 4 : 1000;
+	sm.rounds = KROUNDS(e, 4, 1000);
 	if (!ksys_open(&sm.s, e))
 		return;
 	sm.fd = (int)quern_eventfd2(sm.s.p, 0, Q_EFD_SEMAPHORE);

@@ -269,7 +269,7 @@ race(struct kenv *e)
 	struct race r;
 
 	memset(&r, 0, sizeof(r));
-	r.rounds = e->sim != NULL ? 8 : 3000;
+	r.rounds = KROUNDS(e, 8, 3000);
 	if (!ksys_open(&r.s, e))
 		return;
 	kspawn(e, race_change, &r);

@@ -370,7 +370,7 @@ stream(struct kenv *e)
 	struct stream st;
 
 	memset(&st, 0, sizeof(st));
-	st.total = e->sim != NULL ? 40000 : 3000000;
+	st.total = KROUNDS(e, 40000, 3000000);
 	if (!ksys_open(&st.s, e))
 		return;
 	kpipe(e, st.s.p, st.fd, 0);
@@ -450,7 +450,7 @@ crowd(struct kenv *e)
 	unsigned i;
 
 	memset(&c, 0, sizeof(c));
-	c.messages = e->sim != NULL ? 6 : 4000;
+	c.messages = KROUNDS(e, 6, 4000);
 	if (!ksys_open(&c.s, e))
 		return;
 	kpipe(e, c.s.p, c.fd, Q_O_DIRECT);

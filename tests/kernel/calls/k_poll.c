@@ -307,7 +307,7 @@ pingpong(struct kenv *e)
 
 	if (!ksys_open(&pp.s, e))
 		return;
-	pp.rounds = e->sim != NULL ? 5 : 2000;
+	pp.rounds = KROUNDS(e, 5, 2000);
 	kpipe(e, pp.s.p, pp.fd[0], Q_O_NONBLOCK);
 	kpipe(e, pp.s.p, pp.fd[1], Q_O_NONBLOCK);
 	KCHECK_EQ(e, quern_write(pp.s.p, pp.fd[0][1], "x", 1), 1);

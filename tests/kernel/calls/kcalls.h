@@ -15,6 +15,7 @@
 #include <quern/abi/poll.h>
 #include <quern/abi/time.h>
 #include <quern/abi/uio.h>
+#include <quern/san.h>
 
 #include <tests/kernel/ktest.h>
 
@@ -22,6 +23,13 @@ extern const struct kcase kpipe_cases[], kpoll_cases[], kepoll_cases[],
     kevent_cases[], kcalls_cases[], kfd_cases[], kfile_cases[];
 
 #define MSEC UINT64_C(1000000)
+
+/* Rounds of a loop on posix, fewer under sanitizers; in a world a few do. */
+#if defined(QSAN_ADDRESS) || defined(QSAN_THREAD)
+#define KROUNDS(e, few, many) ((e)->sim != NULL ? (few) : (many) / 20)
+#else
+#define KROUNDS(e, few, many) ((e)->sim != NULL ? (few) : (many))
+#endif
 
 /* A kernel and a process of it. */
 struct ksys {

@@ -416,6 +416,13 @@ END_TEST
 
 /* ---- sequences ------------------------------------------------------------------ */
 
+/* Random sequences that are tried. */
+#if defined(QSAN_THREAD)
+#define SEEDS 8
+#else
+#define SEEDS 60
+#endif
+
 #define STEPS  3000u
 #define FD_MIN 3
 #define FD_MAX 24
@@ -807,7 +814,7 @@ START_TEST(users)
 		printf("SKIP: only root can change users\n");
 		return;
 	}
-	for (n = 1; n <= 100; n++) {
+	for (n = 1; n <= SEEDS; n++) {
 		seed = n * 0x9e3779b97f4a7c15 | 1;
 		both(run_users, q, h);
 		for (i = 0; i < CRED_STEPS; i++)
@@ -831,7 +838,7 @@ main(void)
 
 	tcase_add_test(tc, bad_arguments);
 	tcase_add_test(tc, users);
-	tcase_add_loop_test(tc, sequences, 0, 60);
+	tcase_add_loop_test(tc, sequences, 0, SEEDS);
 	suite_add_tcase(s, tc);
 	return kmain(s);
 }

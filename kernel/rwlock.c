@@ -95,7 +95,8 @@ qrw_unlock_slow(struct qrwlock *rw, uint32_t gone)
 	qlist_init(&out);
 	qspin_lock(&rw->rw_wq.w_lock);
 	/* The mark keeps newcomers out: what was given back is ours to give. */
-	old = __atomic_load_n(&rw->rw_word, __ATOMIC_RELAXED);
+	/* Acquire: what all the readers did, not just the last, is over. */
+	old = __atomic_load_n(&rw->rw_word, __ATOMIC_ACQUIRE);
 	qassert(old == (QRW_WAIT | gone));
 	granted = grant(rw, &out);
 	new = granted | (qlist_empty(&rw->rw_wq.w_list) ? 0 : QRW_WAIT);

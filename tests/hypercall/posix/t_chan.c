@@ -402,6 +402,7 @@ START_TEST(given_terminal)
 	int master, slave;
 	char buf[16];
 	uint32_t id;
+	int64_t n;
 
 	test_begin(&t, &test_config[_i], 1);
 	master = posix_openpt(O_RDWR | O_NOCTTY);
@@ -424,9 +425,11 @@ START_TEST(given_terminal)
 	id = open_fds(&t, master, master);
 	ck_assert_int_gt(do_read(&t, id, buf, 16, NULL), 0);
 	ck_assert_int_eq(do_write(&t, id, "d\n", 2, NULL), 2);
-	while (do_read(&t, id, buf, 16, NULL) > 0)
-		;
-	ck_assert_int_eq(do_read(&t, id, buf, 16, &ev), -EAGAIN);
+	/* The terminal echoes when it gets round to it. */
+	do
+		n = do_read(&t, id, buf, 16, &ev);
+	while (n > 0);
+	ck_assert_int_eq(n, -EAGAIN);
 	test_end(&t);
 	close(master);
 	close(slave);

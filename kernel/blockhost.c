@@ -25,6 +25,7 @@ struct hostdisk {
 };
 
 static void submit_waiting(struct hostdisk *hd);
+static void host_submit(struct qdisk *d, struct qbio **bios, unsigned n);
 
 /* All pieces of a run in one array, for as long as it is in flight. */
 static int
@@ -73,6 +74,13 @@ completed(void *k, struct quern_event *ev)
 	qspin_lock(&hd->hd_lock);
 	hd->hd_inflight--;
 	qspin_unlock(&hd->hd_lock);
+	if (ev->e_result == -Q_ECANCELED) {
+		/* The host thread that began it has ended: begin it again. */
+		qfree(b->b_lower);
+		b->b_lower = NULL;
+		host_submit(&hd->hd_disk, &b, 1);
+		return;
+	}
 	finish(b, ev->e_result);
 	submit_waiting(hd);
 }

@@ -188,6 +188,7 @@ release_slow(struct quern *k, struct qcpu *v, struct qhost *home)
 
 	/* From here on as if it had been given away by an exchange. */
 	full_barrier(k);
+	host_choice(k);
 	work = sched_has_work(v, 0);
 	if (qunlikely(__atomic_load_n(&k->k_surplus, __ATOMIC_SEQ_CST)) &&
 	    __atomic_exchange_n(&k->k_surplus, 0, __ATOMIC_SEQ_CST) != 0)
@@ -195,6 +196,7 @@ release_slow(struct quern *k, struct qcpu *v, struct qhost *home)
 	if (__atomic_load_n(&k->k_nwant, __ATOMIC_RELAXED) == 0 && !work &&
 	    leader_covers(k, v))
 		return;
+	host_choice(k);
 	hspin_lock(k, &k->k_idle_lock);
 	if (k->k_nwant != 0)
 		wanter = next_wanter(k);
@@ -292,12 +294,14 @@ host_alert(struct quern *k)
 		return;
 	/* Whoever gives a vCPU away after this sees k_surplus. */
 	__atomic_store_n(&k->k_surplus, 1, __ATOMIC_SEQ_CST);
+	host_choice(k);
 	for (i = 0; i < k->k_ncpu; i++)
 		if (!cpu_is_owned(k->k_cpu[i]))
 			break;
 	if (i == k->k_ncpu)
 		return;
 	__atomic_store_n(&k->k_surplus, 0, __ATOMIC_SEQ_CST);
+	host_choice(k);
 	hspin_lock(k, &k->k_idle_lock);
 	h = elect(k);
 	hspin_unlock(&k->k_idle_lock);
@@ -342,6 +346,7 @@ host_done(struct qhost *h)
 	struct quern *k = h->h_k;
 
 	__atomic_store_n(&h->h_done, 1, __ATOMIC_RELEASE);
+	host_choice(k);
 	/* From here on `h` may be in another call; the seat stays valid. */
 	k->k_hyper->cpu_kick(k->k_ctx, &h->h_seat);
 }
@@ -391,12 +396,21 @@ find_work(struct qhost *h)
 	struct quern *k = h->h_k;
 	struct qcpu *v;
 
-	while ((v = free_with_work(k, h->h_cpu, 0)) != NULL)
+	while ((v = free_with_work(k, h->h_cpu, 0)) != NULL) {
+		host_choice(k);
 		if (cpu_try(v))
 			return v;
-	if (k->k_ncpu > 1 && any_surplus(k))
-		return cpu_try_any(k, h->h_cpu->v_id);
-	return NULL;
+	}
+	if (k->k_ncpu == 1 || !any_surplus(k))
+		return NULL;
+	v = cpu_try_any(k, h->h_cpu->v_id);
+	if (v == NULL) {
+		/* We are idle: whoever gives one away after this tells us. */
+		__atomic_store_n(&k->k_surplus, 1, __ATOMIC_SEQ_CST);
+		host_choice(k);
+		v = cpu_try_any(k, h->h_cpu->v_id);
+	}
+	return v;
 }
 
 bool
@@ -450,6 +464,7 @@ lead(struct quern *k, struct qhost *h)
 		struct qcpu *v = k->k_cpu[i];
 		struct qcpu_sched *r = v->v_sched;
 
+		host_choice(k);
 		if (__atomic_load_n(&r->r_inflight, __ATOMIC_SEQ_CST) != 0)
 			cpus |= (uint64_t)1 << i;
 		if (cpu_is_owned(v))
@@ -458,6 +473,7 @@ lead(struct quern *k, struct qhost *h)
 		if (next < until)
 			until = next;
 	}
+	host_choice(k);
 	__atomic_store_n(&k->k_leader_cpus, cpus, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&k->k_leader_until, until, __ATOMIC_SEQ_CST);
 	if (k->k_hyper->cpu_idle(k->k_ctx, &h->h_seat, cpus, until) > 0)
@@ -514,6 +530,7 @@ leave_idlers(struct quern *k, struct qhost *h, struct qcpu *v)
 {
 	struct qhost *next = NULL;
 
+	host_choice(k);
 	hspin_lock(k, &k->k_idle_lock);
 	qlist_del(&h->h_link);
 	__atomic_store_n(&h->h_idle, QIDLE_NONE, __ATOMIC_RELAXED);
@@ -523,7 +540,7 @@ leave_idlers(struct quern *k, struct qhost *h, struct qcpu *v)
 		/* With one vCPU, whoever runs it looks after events itself. */
 		if (v == NULL || k->k_ncpu > 1)
 			next = elect(k);
-	} else if (v == NULL && work_left(k)) {
+	} else if (v != NULL ? free_with_work(k, v, 1) != NULL : work_left(k)) {
 		next = elect(k); /* the kick we got may have been for that */
 	}
 	hspin_unlock(&k->k_idle_lock);
@@ -564,14 +581,17 @@ host_wait(struct qhost *h)
 	struct qcpu *v = NULL;
 
 	join_idlers(k, h);
+	host_choice(k);
 	if (!hand_over(k, h->h_cpu))
 		cpu_release(k, h->h_cpu);
 	fence_leavers(k);
 	for (;;) {
 		if (must_leave(h))
 			break;
+		__atomic_store_n(&h->h_seeks, 1, __ATOMIC_SEQ_CST);
 		if ((v = find_work(h)) != NULL)
 			break;
+		__atomic_store_n(&h->h_seeks, 0, __ATOMIC_SEQ_CST);
 		if (h->h_deadline != QUERN_NEVER &&
 		    qclock_mono(k) >= h->h_deadline)
 			break;
@@ -618,11 +638,13 @@ want_cpu(struct quern *k, struct qhost *h, unsigned first)
 	__atomic_fetch_add(&k->k_nwant, 1, __ATOMIC_SEQ_CST);
 	hspin_unlock(&k->k_idle_lock);
 	fence_leavers(k);
+	host_choice(k);
 	preempt_one(k, first);
 	for (;;) {
 		v = __atomic_load_n(&h->h_given, __ATOMIC_ACQUIRE);
 		if (v == NULL)
 			v = cpu_try_any(k, first);
+		host_choice(k);
 		if (v != NULL || is_dead(k))
 			break;
 		(void)k->k_hyper->cpu_idle(k->k_ctx, &h->h_seat, 0,
@@ -892,6 +914,7 @@ host_run(struct quern *k, struct qthread *runner, uint64_t deadline)
 	h = t->t_host;
 	h->h_poll = runner == NULL;
 	h->h_runner = runner != NULL;
+	__atomic_store_n(&h->h_seeks, 1, __ATOMIC_SEQ_CST);
 	h->h_deadline = deadline;
 	san_host(&h->h_san);
 	v = cpu_try_any(k, 0);
@@ -902,6 +925,7 @@ host_run(struct quern *k, struct qthread *runner, uint64_t deadline)
 		v = drive(h, 0);
 	}
 	drive_over(k, v);
+	__atomic_store_n(&h->h_seeks, 0, __ATOMIC_SEQ_CST);
 	error = is_dead(k) ? -Q_ENOTRECOVERABLE : h->h_ran;
 	if (runner == NULL)
 		thread_free(t);

@@ -64,6 +64,7 @@ struct qhost {
 	uint32_t h_kicked;    /* [i] a wanter that was told to try again */
 	struct qcpu *h_given; /* [a] a wanter was given this one */
 	uint32_t h_done;      /* [a] the call is over, h_ret is valid */
+	uint32_t h_seeks;     /* [a] a runner that owns a vCPU or is about to */
 	bool h_poll;          /* quern_poll: leave rather than wait */
 	bool h_ran;           /* it ran something */
 	bool h_runner;        /* a runner thread */
@@ -177,6 +178,14 @@ struct quern {
 	char k_name[32];
 	char k_panicmsg[256];
 };
+
+/* On a host's stack: a point where a simulated host may let another go on. */
+static inline void
+host_choice(struct quern *k)
+{
+	if (qunlikely(k->k_choice))
+		k->k_hyper->cpu_yield(k->k_ctx, QUERN_YIELD_ATOMIC);
+}
 
 /* ---- hspin ---------------------------------------------------------- */
 

@@ -20,6 +20,9 @@
 #include "callimpl.h"
 #include "work.h"
 
+/* How often destroy looks again whether a vCPU is a runner's. */
+#define OWN_TRIES 1000u
+
 #define RAM_DEFAULT ((size_t)64 << 20)
 #define RAM_MAX     ((size_t)1 << 44)
 
@@ -349,17 +352,24 @@ disown(struct quern *k, unsigned n)
 		    __ATOMIC_SEQ_CST);
 }
 
-/* Is it one of our own threads that runs `v`? */
+/*
+ * May it be one of our own threads that has `v`?  One that has just taken it
+ * may not have said so yet; but `tries` is how often we have looked.
+ */
 static bool
-has_runner(struct qcpu *v)
+may_be_runner(struct qcpu *v, unsigned tries)
 {
-	struct qhost *h = __atomic_load_n(&v->v_host, __ATOMIC_RELAXED);
+	struct qhost *h = __atomic_load_n(&v->v_host, __ATOMIC_RELAXED), *r;
 	struct quern *k = v->v_k;
 	unsigned i;
 
-	for (i = 0; i < k->k_nrunner; i++)
-		if (h == k->k_runner[i]->t_host)
+	for (i = 0; i < k->k_nrunner; i++) {
+		r = k->k_runner[i]->t_host;
+		if (h == r ||
+		    (tries < OWN_TRIES &&
+			__atomic_load_n(&r->h_seeks, __ATOMIC_SEQ_CST) != 0))
 			return true;
+	}
 	return false;
 }
 
@@ -370,11 +380,11 @@ has_runner(struct qcpu *v)
 static bool
 own_all(struct quern *k)
 {
-	unsigned i;
+	unsigned i, tries;
 
 	for (i = 0; i < k->k_ncpu; i++) {
-		while (!cpu_try(k->k_cpu[i])) {
-			if (!has_runner(k->k_cpu[i])) {
+		for (tries = 0; !cpu_try(k->k_cpu[i]); tries++) {
+			if (!may_be_runner(k->k_cpu[i], tries)) {
 				disown(k, i);
 				return false;
 			}

@@ -111,8 +111,9 @@ host_fd_above(int fd, int low)
 	if (fd > low)
 		return fd;
 	new = fcntl(fd, F_DUPFD_CLOEXEC, low + 1);
+	/* A limit below `low` is EINVAL to the host. */
 	if (new < 0)
-		new = host_error();
+		new = errno == EINVAL ? -EMFILE : host_error();
 	close(fd);
 	return new;
 }

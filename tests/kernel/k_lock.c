@@ -573,6 +573,59 @@ timed_wait(void *arg)
 	return 0;
 }
 
+/*
+ * Sleeps twice: with a deadline, which a wake-up forestalls, then without.
+ */
+static void
+twice_sleeper(void *arg)
+{
+	struct shared *s = arg;
+
+	qspin_lock(&s->w.w_lock);
+	KCHECK_EQ(s->e,
+	    qwaitq_sleep(&s->w, &s->w.w_lock, 0,
+		qclock_mono(s->k) + 1000000000),
+	    0);
+	__atomic_store_n(&s->flag, 1, __ATOMIC_RELEASE);
+	qspin_lock(&s->cv.c_wq.w_lock);
+	KCHECK_EQ(s->e,
+	    qwaitq_sleep(&s->cv.c_wq, &s->cv.c_wq.w_lock, 0, QUERN_NEVER), 0);
+	__atomic_store_n(&s->flag, 2, __ATOMIC_RELEASE);
+}
+
+static int64_t
+stale_body(void *arg)
+{
+	struct shared *s = arg;
+	struct qthread *t;
+
+	KCHECK_EQ(s->e,
+	    qthread_create(s->k, "sleeper", twice_sleeper, s, QPRIO_CLIENT,
+		QCPU_ANY, &t),
+	    0);
+	while (qwaitq_wake_one(&s->w) == 0)
+		(void)qthread_sleep_until(qclock_mono(s->k) + 5000, false);
+	/* Past the deadline that is void now. */
+	(void)qthread_sleep_until(qclock_mono(s->k) + 2000000000, false);
+	KCHECK_EQ(s->e, __atomic_load_n(&s->flag, __ATOMIC_ACQUIRE), 1);
+	KCHECK_EQ(s->e, qwaitq_wake_one(&s->cv.c_wq), 1);
+	qthread_join(t);
+	return 0;
+}
+
+/* The deadline of one sleep does not end the next. */
+static void
+stale_timeout(struct kenv *e)
+{
+	struct shared s;
+
+	open_shared(&s, e);
+	if (s.k == NULL)
+		return;
+	KCHECK_EQ(e, kcall(s.k, stale_body, &s), 0);
+	kenv_destroy(e, s.k);
+}
+
 static void
 timeouts(struct kenv *e)
 {
@@ -596,6 +649,7 @@ const struct kcase klock_cases[] = {
 	{ "bounded_buffer", bounded_buffer, 2000, false, NULL },
 	{ "broadcast_wakes_all", broadcast_wakes_all, 500, false, NULL },
 	{ "timeouts", timeouts, 200, false, NULL },
+	{ "stale_timeout", stale_timeout, 100, true, NULL },
 	{ 0 },
 };
 

@@ -428,6 +428,7 @@ assertion_in_thread(struct kenv *e)
 		return;
 	g->fn = panic_in_thread;
 	KCHECK_EQ(e, kcall(g->k, panic_in_thread, g), -Q_ENOTRECOVERABLE);
+	kawait(e, &g->panics, 1); /* a runner may be at it still */
 	KCHECK(e, strstr(g->message, "k_panic.c:") != NULL);
 	KCHECK(e, strstr(g->message, "thread_panics") != NULL);
 	KCHECK(e, strstr(g->message, "g->e == NULL") != NULL);
@@ -463,6 +464,7 @@ panic_in_timer(struct kenv *e)
 	if (g->k == NULL)
 		return;
 	KCHECK_EQ(e, kcall(g->k, arm_and_wait, g), -Q_ENOTRECOVERABLE);
+	kawait(e, &g->panics, 1); /* a runner may be at it still */
 	KCHECK_EQ(e, strcmp(g->message, "in a timer"), 0);
 	bury(g);
 }

@@ -438,6 +438,38 @@ stealing(struct kenv *e)
 	kenv_destroy(e, w.k);
 }
 
+static void
+passer_by(void *arg)
+{
+	struct work *w = arg;
+	unsigned i;
+
+	for (i = 0; i < 4; i++)
+		KCHECK(w->e, kcall(w->k, which_cpu, NULL) >= 0);
+}
+
+/*
+ * The same while other clients come and go, so that there may be no free vCPU
+ * when the second thread is made, and nobody to tell later.
+ */
+static void
+stealing_crowded(struct kenv *e)
+{
+	struct work w = { .e = e };
+	unsigned i;
+
+	if (e->ncpu < 2 || e->runners < 1)
+		return;
+	w.k = kenv_kernel(e);
+	if (w.k == NULL)
+		return;
+	for (i = 0; i < 2; i++)
+		kspawn(e, passer_by, &w);
+	KCHECK_EQ(e, kcall(w.k, meeting, &w), 0);
+	kjoin(e);
+	kenv_destroy(e, w.k);
+}
+
 struct bound {
 	struct work *w;
 	int cpu;
@@ -710,6 +742,7 @@ const struct kcase ksched_cases[] = {
 	{ "busy_threads", busy_threads, 1000, false, NULL },
 	{ "background", background, 2000, false, NULL },
 	{ "stealing", stealing, 500, false, NULL },
+	{ "stealing_crowded", stealing_crowded, 3000, false, NULL },
 	{ "binding", binding, 1000, false, NULL },
 	{ "priorities", priorities, 200, false, NULL },
 	{ "fairness", fairness, 200, false, NULL },

@@ -184,6 +184,33 @@ exact_body(void *arg)
 	return 0;
 }
 
+/* A time that has passed is as soon as can be, whichever it is. */
+static int64_t
+past_body(void *arg)
+{
+	static const uint64_t ago[] = { 0, 1, TICK - 1, TICK, TICK + 1,
+		2 * TICK, 3 * TICK, 100 * TICK, MS, 100 * MS };
+	struct shared *s = arg;
+	struct qwheel *w = &qcpu_current()->v_sched->r_wheel;
+	uint64_t when;
+	unsigned i, n = 0;
+
+	(void)qthread_sleep_until(now_of(s) + SEC, false);
+	for (i = 0; i < QARRAYLEN(ago); i++) {
+		when = now_of(s) - ago[i];
+		arm(s, &s->t[0], when);
+		await_fired(s, ++n);
+		KCHECK(s->e, now_of(s) < s->armed + LATE);
+		/* On the very tick where the wheel is. */
+		arm(s, &s->t[0], w->wh_now << QWHEEL_SHIFT);
+		await_fired(s, ++n);
+		KCHECK(s->e, now_of(s) < s->armed + LATE);
+	}
+	arm(s, &s->t[0], 1);
+	await_fired(s, ++n);
+	return 0;
+}
+
 /* What is stopped causes no tick: the vCPU has nothing to wait for. */
 static int64_t
 silence_body(void *arg)
@@ -210,6 +237,7 @@ exact(struct kenv *e)
 
 	if (s->k != NULL) {
 		KCHECK_EQ(e, kcall(s->k, silence_body, s), 0);
+		KCHECK_EQ(e, kcall(s->k, past_body, s), 0);
 		KCHECK_EQ(e, kcall(s->k, exact_body, s), 0);
 	}
 	close_shared(s);
@@ -222,7 +250,7 @@ model_body(void *arg)
 {
 	struct shared *s = arg;
 	unsigned i, op, armed;
-	uint64_t until, earliest;
+	uint64_t until, earliest, when;
 	struct one *t;
 	bool was;
 
@@ -232,9 +260,12 @@ model_body(void *arg)
 		switch (some(s, 4)) {
 		case 0:
 		case 1:
-			arm(s, t,
-			    now_of(s) +
-				some(s, UINT64_C(1) << (1 + some(s, 46))));
+			when = now_of(s) +
+			    some(s, UINT64_C(1) << (1 + some(s, 46)));
+			/* Now and then a time that has passed. */
+			if (some(s, 6) == 0)
+				when = now_of(s) - some(s, 500 * US);
+			arm(s, t, when);
 			break;
 		case 2:
 			/* It is armed iff it has not fired. */

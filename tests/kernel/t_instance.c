@@ -224,6 +224,36 @@ START_TEST(event_loop)
 }
 END_TEST
 
+/* With runner threads there is nothing to do, and the descriptor says so. */
+START_TEST(poll_with_runners)
+{
+	struct quern_config c = { .host = quern_posix(),
+		.ncpu = 2,
+		.runners = 1 };
+	struct loop l = { .got = 0 };
+	struct pollfd pfd;
+	unsigned polls = 0;
+
+	qwaitq_init(&l.w);
+	ck_assert_int_eq(quern_create(&c, &l.k), 0);
+	pfd.fd = quern_pollfd(l.k);
+	pfd.events = POLLIN;
+	ck_assert_int_eq(kcall(l.k, loop_start, &l), 0);
+	/* It may be readable now and then, but not for ever. */
+	while (!__atomic_load_n(&l.done, __ATOMIC_ACQUIRE))
+		if (poll(&pfd, 1, 1) == 1) {
+			ck_assert_uint_lt(++polls, 200);
+			ck_assert_int_ge(quern_poll(l.k, 0), 0);
+		}
+	ck_assert_int_eq(kcall(l.k, loop_join, &l), 0);
+	for (polls = 0; poll(&pfd, 1, 0) == 1; polls++) {
+		ck_assert_uint_lt(polls, 200);
+		ck_assert_int_ge(quern_poll(l.k, 0), 0);
+	}
+	ck_assert_int_eq(quern_destroy(l.k), 0);
+}
+END_TEST
+
 /* quern_poll waits no longer, and no shorter, than it is told. */
 START_TEST(poll_timeout)
 {
@@ -313,6 +343,7 @@ main(void)
 	KCASE_ADD(s, kinstance_cases);
 	tcase_add_test(tc, nothing_left);
 	tcase_add_loop_test(tc, event_loop, 0, 6);
+	tcase_add_test(tc, poll_with_runners);
 	tcase_add_loop_test(tc, poll_timeout, 0, 2);
 	tcase_add_test(tc, no_pollfd);
 	tcase_add_loop_test(tc, in_flight, 0, 4);

@@ -8,6 +8,7 @@
 #	calls.h		the prototypes of all wrappers, for <quern/calls.h>
 #	wrappers.c	the wrappers and the list of handlers of UNIT
 #	table.c		the descriptions of all calls
+#	calltab.c	for programs: wrappers and contracts of UNITS
 #
 # For any awk (mawk, gawk).  A line that is wrong is reported with its place,
 # and the exit status is 1.
@@ -29,9 +30,9 @@ BEGIN {
 		result[w[i]] = 1
 	ret_kind["none"] = ret_kind["int"] = ret_kind["count"] = "QARG_INT"
 	ret_kind["time"] = "QARG_LONG"
-	if (out !~ /^(calls\.h|wrappers\.c|table\.c)$/)
-		die("usage: -v out=calls.h, wrappers.c or table.c")
-	if (out == "wrappers.c" && unit == "")
+	if (out !~ /^(calls\.h|wrappers\.c|table\.c|calltab\.c)$/)
+		die("usage: -v out=calls.h, wrappers.c, table.c or calltab.c")
+	if (out ~ /^(wrappers|calltab)\.c$/ && unit == "")
 		die("usage: -v unit=NAME")
 	last_nr = -1
 }
@@ -85,6 +86,8 @@ END {
 		emit_calls()
 	else if (out == "wrappers.c")
 		emit_wrappers()
+	else if (out == "calltab.c")
+		emit_calltab()
 	else
 		emit_table()
 }
@@ -99,7 +102,7 @@ function begin(s,    f) {
 	split(s, f, /[ \t]+/)
 	if (f[1] ~ /^[0-9]+$/)
 		kind = "call"
-	else if (f[1] ~ /^(include|flags|enum|command)$/)
+	else if (f[1] ~ /^(include|flags|enum|command|struct)$/)
 		kind = f[1]
 	else
 		bad("'" f[1] "' is neither a number nor a kind of line")
@@ -111,6 +114,8 @@ function finish() {
 		finish_call()
 	else if (kind == "include")
 		finish_include()
+	else if (kind == "struct")
+		finish_struct()
 	else if (kind != "")
 		finish_set()
 	kind = ""
@@ -145,6 +150,56 @@ function finish_set(    f, n, name, i) {
 			add_command(name, more[i])
 		else
 			add_consts(name, more[i])
+	}
+}
+
+# One line of members for struct `name`.
+function add_members(name, s,    n, i, type, array) {
+	n = cut(s)
+	for (i = 1; i <= n; i++) {
+		if (piece[i] == "")
+			continue
+		if (!match(piece[i], /[ \t][a-zA-Z_0-9]+$/))
+			bad("member " i ": want: TYPE NAME")
+		type = trim(substr(piece[i], 1, RSTART))
+		member_name[name, ++nmembers[name]] = trim(substr(piece[i], \
+		    RSTART))
+		array = sub(/\[\]$/, "", type)
+		t_init()
+		if (type == "text") {
+			t_kind = "QARG_STR"
+			array = 1
+		} else if (type ~ /^struct [a-z_0-9]+$/) {
+			type = substr(type, 8)
+			if (!(type in nmembers) || type == name)
+				bad("struct '" type "' is not described before")
+			t_kind = "QARG_STRUCT"
+			t_set = "&struct_" type
+			use["struct", type] = line_no
+		} else {
+			parse_scalar(type)
+		}
+		member_kind[name, nmembers[name]] = t_kind
+		member_set[name, nmembers[name]] = t_set
+		member_array[name, nmembers[name]] = array
+	}
+}
+
+function finish_struct(    f, n, name, i) {
+	n = split(head, f, /[ \t]+/)
+	name = f[2]
+	if (n != 2 || !is_name(name))
+		bad("want: struct S")
+	if (name in nmembers)
+		bad("struct '" name "' is described already")
+	if (nmore == 0)
+		bad("struct '" name "' is empty")
+	described[++ndescribed] = name
+	struct_line[name] = line_no
+	nmembers[name] = 0
+	for (i = 1; i <= nmore; i++) {
+		line_no = more_no[i]
+		add_members(name, more[i])
 	}
 }
 
@@ -232,6 +287,7 @@ function parse_scalar(s,    n, w) {
 		bad("'" s "' is no type")
 	use[w[1] == "flags" ? "flags" : "enum", w[2]] = line_no
 	t_kind = w[1] == "flags" ? "QARG_FLAGS" : "QARG_ENUM"
+	t_elem = w[1] == "uenum" ? "QARG_UINT" : "QARG_INT"
 	t_set = "const_" w[2]
 	t_c = ctype[w[1]]
 }
@@ -288,7 +344,8 @@ function parse_object(s,    len, base) {
 	} else if (base ~ /^struct [a-z_0-9]+$/) {
 		base = substr(base, 8)
 		t_kind = "QARG_STRUCT"
-		t_set = "\"" base "\""
+		t_set = "&struct_" base
+		use["struct", base] = line_no
 		t_size = "sizeof(struct q_" base ")"
 		t_c = "struct q_" base
 		structs[base] = 1
@@ -437,6 +494,7 @@ function finish_call(    nr, s, name, public, i, rest, owner) {
 		call_ret[nr] = rest
 		call_name[nr] = name
 		call_unit[nr] = owner
+		call_decl[nr] = name "(" s ") = " rest
 		parse_args(nr, s)
 		for (i = 1; i <= nmore; i++)
 			text[nr, i] = more[i]
@@ -453,6 +511,12 @@ function check_sets(    key, p) {
 	for (key in use) {
 		split(key, p, SUBSEP)
 		line_no = use[key]
+		if (p[1] == "struct") {
+			if (!(p[2] in nmembers))
+				bad("struct '" p[2] "' is not described")
+			used_struct[p[2]] = 1
+			continue
+		}
 		if (!(p[2] in set_kind))
 			bad("there is no set '" p[2] "'")
 		if (p[1] == "flags" && set_kind[p[2]] != "flags")
@@ -467,6 +531,11 @@ function check_sets(    key, p) {
 		if (!(key in used)) {
 			line_no = set_line[key]
 			bad("set '" key "' is not used")
+		}
+	for (key in nmembers)
+		if (!(key in used_struct)) {
+			line_no = struct_line[key]
+			bad("struct '" key "' is not used")
 		}
 }
 
@@ -629,6 +698,54 @@ function emit_commands(set,    i, n, w) {
 	print "};"
 }
 
+# `unit` is a list: those that the program is linked with.
+function emit_calltab(    i, j, n, s, w, nr, have) {
+	banner("The functions that make system calls, and what they are for.")
+	print "#include <quern/quern.h>"
+	print "#include <quern/syscall.h>"
+	print ""
+	print "const struct qsys_entry qsys_entries[] = {"
+	n = split(unit, w, " ")
+	for (i = 1; i <= n; i++)
+		have[w[i]] = 1
+	for (i = 1; i <= norder; i++) {
+		nr = order[i]
+		if (!(call_unit[nr] in have) || call_guest[nr])
+			continue
+		print "\t{ " nr ", (void (*)(void))quern_" call_public[nr] ","
+		print "\t    \"" call_decl[nr] "\","
+		for (j = 1; j <= ntext[nr]; j++) {
+			s = text[nr, j]
+			gsub(/["\\]/, "\\\\&", s)
+			print "\t    \"" s "\\n\"" (j == ntext[nr] ? " }," : "")
+		}
+	}
+	print "\t{ 0, NULL, NULL, NULL },"
+	print "};"
+}
+
+function emit_struct(name,    i, m, n) {
+	print ""
+	print "static const struct qsys_field fields_" name "[] = {"
+	for (i = 1; i <= nmembers[name]; i++) {
+		n = member_name[name, i]
+		m = "((struct q_" name " *)0)->" n
+		print "\t{ \"" n "\", " member_set[name, i] ", " \
+		    "offsetof(struct q_" name ", " n "),"
+		if (member_array[name, i])
+			print "\t    sizeof(" m "[0]), sizeof(" m ") / sizeof(" \
+			    m "[0]), " member_kind[name, i] " },"
+		else
+			print "\t    sizeof(" m "), 0, " \
+			    member_kind[name, i] " },"
+	}
+	print "\t{ .f_name = NULL },"
+	print "};"
+	print "static const struct qsys_struct struct_" name " = {"
+	print "\t\"" name "\", fields_" name ", sizeof(struct q_" name ")"
+	print "};"
+}
+
 function emit_table(    i, j, nr, k) {
 	banner("What the system calls are called and take.")
 	print "#include <quern/syscall.h>"
@@ -638,6 +755,8 @@ function emit_table(    i, j, nr, k) {
 	for (i = 1; i <= nsets; i++)
 		if (set_kind[sets[i]] == "flags" || ("enum", sets[i]) in use)
 			emit_consts(sets[i])
+	for (i = 1; i <= ndescribed; i++)
+		emit_struct(described[i])
 	for (i = 1; i <= nsets; i++)
 		if (("by", sets[i]) in use)
 			emit_commands(sets[i])

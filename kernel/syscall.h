@@ -120,13 +120,13 @@ enum qarg_kind {
 	QARG_MODE,
 	QARG_ADDR,  /* an address of the client's that isn't followed */
 	QARG_HOLE,  /* ignored; not among the wrapper's parameters */
-	QARG_FLAGS, /* a_set: struct qsys_const[] */
-	QARG_ENUM,  /* a_set: struct qsys_const[] */
+	QARG_FLAGS, /* a_set: struct qsys_const[]; a_elem: what C has */
+	QARG_ENUM,  /* likewise */
 	QARG_BY,    /* type by other arguments; a_set: struct qsys_command[] */
 	/* pointers: a_dir and what they point to */
 	QARG_STR,
 	QARG_BUF,
-	QARG_STRUCT, /* a_set: its name; a_size: of one */
+	QARG_STRUCT, /* a_set: struct qsys_struct; a_size: of one */
 	QARG_ARRAY,  /* a_elem: the kind of its elements, a_size: of one */
 	QARG_IOVEC,  /* a_dir is that of the data */
 	QARG_MSGHDR,
@@ -164,6 +164,22 @@ struct qsys_const {
 	uint64_t c_mask; /* 0: the bits of c_value */
 };
 
+/* A member of a struct.  Ended by no name. */
+struct qsys_field {
+	const char *f_name;
+	const void *f_set;      /* as a_set */
+	uint16_t f_off, f_size; /* of one */
+	uint16_t f_n;           /* an array of that many; 0: none */
+	uint8_t f_kind;         /* QARG_STR: a string in an array */
+};
+
+/* A struct, but for the members that nobody names. */
+struct qsys_struct {
+	const char *t_name;
+	const struct qsys_field *t_fields;
+	size_t t_size;
+};
+
 /* What a command makes of an argument.  Ended by no name. */
 struct qsys_command {
 	const char *m_name;
@@ -181,6 +197,50 @@ struct qsys_desc {
 
 /* By number; holes have no name. */
 extern const struct qsys_desc qsys_descs[QSYS_MAX];
+
+/*
+ * The wrapper of a call: a function of a process and of the call's arguments
+ * without its holes.  Ended by no function.
+ */
+struct qsys_entry {
+	unsigned e_nr;
+	void (*e_fn)(void);
+	const char *e_decl; /* "close(fd fd) = none" */
+	const char *e_text; /* its contract, lines */
+};
+
+/*
+ * All that a program is linked with.  Not in the library: made for programs
+ * whose Makefile says SYSCALLS = yes.
+ */
+extern const struct qsys_entry qsys_entries[];
+
+/* What is known of the memory that a call was given, for qsys_format. */
+struct qsys_view {
+	/*
+	 * What was read from (QARG_IN) or stored (QARG_OUT) at `at`, the latter
+	 * if `dir` has both: the first *keptp bytes of *lenp.  NULL: nothing.
+	 */
+	const char *(*v_find)(const struct qsys_view *v, quaddr_t at,
+	    unsigned dir, size_t *lenp, size_t *keptp);
+	size_t v_show; /* bytes shown of a buffer or string */
+	bool v_hide;   /* a client's addresses are shown as ... */
+};
+
+/*
+ * Write a call into `buf` much as strace does: `read(3, "hello"..., 100) = 64`.
+ * `args` are six.  The length, without the 0 behind it; what has no room is
+ * left out.  Follows no pointer but what v_find returns.
+ */
+size_t qsys_format(const struct qsys_desc *d, const uint64_t *args, int64_t ret,
+    const struct qsys_view *v, char *buf, size_t size);
+
+/*
+ * What argument `i` of call `d` is with these arguments: d_args[i], what the
+ * command among them makes of it, or NULL when that is unknown.
+ */
+const struct qsys_arg *qsys_argtype(const struct qsys_desc *d, unsigned i,
+    const uint64_t *args);
 
 #ifdef __cplusplus
 }

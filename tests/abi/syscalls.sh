@@ -37,7 +37,7 @@ result $? "numbers: $(wc -l <"$work/ours") of ours, $(wc -l <"$work/host") of th
 first=
 for a in mawk gawk original-awk 'busybox awk'; do
 	command -v "${a%% *}" >/dev/null 2>&1 || continue
-	for out in calls.h wrappers.c table.c; do
+	for out in calls.h wrappers.c table.c calltab.c; do
 		$a -f "$gen" -v unit=kernel -v out=$out "$def" || echo "failed: $out"
 	done >"$work/made" 2>&1
 	if [ -z "$first" ]; then
@@ -105,6 +105,21 @@ refuse 3 "a call 'getpid' already" "$good
 40${t}-${t}getpid"
 refuse 1 'is empty' "enum x"
 refuse 1 'want: NUMBER - NAME' "1${t}-${t}name(int)"
+refuse 1 "struct 'x' is not described" "1${t}kernel${t}one(in struct x a) = int
+${t}Text."
+refuse 1 "struct 'x' is not used" "struct x
+${t}int a
+$good"
+refuse 2 'want: TYPE NAME' "struct x
+${t}int"
+refuse 2 'is no type' "struct x
+${t}banana a"
+refuse 2 "struct 'y' is not described before" "struct x
+${t}struct y a"
+refuse 3 "struct 'x' is described already" "struct x
+${t}int a
+struct x
+${t}int a"
 refuse 1 "'=ret' is for" "1${t}kernel${t}one(in buf[a=ret] b, int a) = int
 ${t}Text."
 exit $rc

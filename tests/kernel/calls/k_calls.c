@@ -477,18 +477,20 @@ expect_all(struct lines *l)
 	expect(l, "[1] fcntl(0, F_GETFL) = 2048");
 	expect(l, "[1] fcntl(1, F_SETFL, O_WRONLY|O_DIRECT|0x40000000) = 0");
 	expect(l, "[1] fcntl(1, 4711, 0x3) = -1 EINVAL");
-	expect(l, "[1] poll([{0, POLLIN|POLLPRI, POLLIN}], 1, 0) = 1");
+	expect(l,
+	    "[1] poll([{fd=0, events=POLLIN|POLLPRI, revents=POLLIN}], 1, 0) = 1");
 	expect(l, "[1] epoll_create1(0) = 2");
 	expect(l,
-	    "[1] epoll_ctl(2, EPOLL_CTL_ADD, 0, {EPOLLIN|EPOLLET, 7})"
+	    "[1] epoll_ctl(2, EPOLL_CTL_ADD, 0, {events=EPOLLIN|EPOLLET, data=7})"
 	    " = 0");
-	expect(l, "[1] epoll_wait(2, [{EPOLLIN, 7}], 1, -1) = 1");
+	expect(l, "[1] epoll_wait(2, [{events=EPOLLIN, data=7}], 1, -1) = 1");
 	expect(l, "[1] clock_gettime(CLOCK_MONOTONIC, NULL) = -1 EFAULT");
-	expect(l, "[1] clock_settime(CLOCK_REALTIME, {1, 5}) = -1 EPERM");
+	expect(l,
+	    "[1] clock_settime(CLOCK_REALTIME, {tv_sec=1, tv_nsec=5}) = -1 EPERM");
 	expect(l, "[1] umask(0) = 022");
 	expect(l, "[1] writev(1, [{\"ab\", 2}, {\"c\", 1}], 2) = 3");
 	expect(l, "[1] ioctl(0, FIONREAD, [53]) = 0");
-	expect(l, "[1] select(2, [0], NULL, NULL, {0, 0}) = 1");
+	expect(l, "[1] select(2, [0], NULL, NULL, {tv_sec=0, tv_usec=0}) = 1");
 	expect(l,
 	    "[1] mmap(0x1, 0x2, 0x0, 0x0, 0x0, 0x0) = -1 ENOSYS"
 	    " (not implemented)");

@@ -327,8 +327,9 @@ struct quern_hyper {
 	 * while events are ready and from the deadline on that cpu_idle was last
 	 * given without a seat since "pollfd" was first asked for), "choice"
 	 * (there where cpu_yield decides who goes on: call it at every point
-	 * that could matter), "vm.xsave" (see struct quern_vmframe, decimal) and
-	 * those of channels.  Others are the embedder's.  -ENOENT.
+	 * that could matter), "vm.xsave" (see struct quern_vmframe, decimal),
+	 * "blk.ID" (how many bytes an open disk has now, decimal) and those of
+	 * channels.  Others are the embedder's.  -ENOENT.
 	 */
 	int64_t (*param)(void *ctx, const char *name, void *buf, size_t len);
 

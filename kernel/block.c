@@ -80,14 +80,20 @@ qdisk_get(struct qdisk *d)
 	qassert(old != 0);
 }
 
-void
-qdisk_put(struct qdisk *d)
+/* Drop a reference; with `last_only`, none but the last: -EBUSY. */
+static int
+drop(struct qdisk *d, bool last_only)
 {
 	struct quern *k = d->qd_k;
 	uint32_t old;
 
 	/* The lock keeps qdisk_find from reviving what has no reference. */
 	qmutex_lock(&k->k_disk_lock);
+	old = __atomic_load_n(&d->qd_refs, __ATOMIC_ACQUIRE);
+	if (last_only && old != 1) {
+		qmutex_unlock(&k->k_disk_lock);
+		return -Q_EBUSY;
+	}
 	old = __atomic_fetch_sub(&d->qd_refs, 1, __ATOMIC_ACQ_REL);
 	qassert(old != 0);
 	if (old == 1)
@@ -95,6 +101,35 @@ qdisk_put(struct qdisk *d)
 	qmutex_unlock(&k->k_disk_lock);
 	if (old == 1)
 		d->qd_ops->do_release(d);
+	return 0;
+}
+
+void
+qdisk_put(struct qdisk *d)
+{
+	(void)drop(d, false);
+}
+
+int
+qdisk_close(struct qdisk *d)
+{
+	return drop(d, true);
+}
+
+uint64_t
+qdisk_look(struct qdisk *d)
+{
+	uint64_t old, now;
+
+	if (d->qd_ops->do_size == NULL)
+		return qdisk_size(d);
+	now = d->qd_ops->do_size(d);
+	old = __atomic_exchange_n(&d->qd_size, now, __ATOMIC_RELAXED);
+	if (old != now)
+		qlog(d->qd_k, QUERN_LOG_WARN,
+		    "disk %s: has become %s: %lu bytes, was %lu", d->qd_name,
+		    now < old ? "smaller" : "larger", now, old);
+	return now;
 }
 
 /* ---- requests ---------------------------------------------------------------- */
@@ -102,13 +137,13 @@ qdisk_put(struct qdisk *d)
 static int
 check(const struct qdisk *d, const struct qbio *b)
 {
-	uint64_t mask = d->qd_sector - 1, len = 0;
+	uint64_t mask = d->qd_sector - 1, len = 0, size = qdisk_size(d);
 	uint32_t i;
 
 	if (b->b_cmd == QUERN_BLK_FLUSH)
 		return 0;
 	if (((b->b_off | b->b_len) & mask) != 0 || b->b_len == 0 ||
-	    b->b_off > d->qd_size || b->b_len > d->qd_size - b->b_off)
+	    b->b_off > size || b->b_len > size - b->b_off)
 		return -Q_EINVAL;
 	if (b->b_cmd != QUERN_BLK_READ && (d->qd_flags & QDISK_RDONLY) != 0)
 		return -Q_EROFS;
@@ -346,6 +381,52 @@ qdisk_flush(struct qdisk *d)
 	struct qbio b = { .b_cmd = QUERN_BLK_FLUSH };
 
 	return qbio_wait(d, &b);
+}
+
+int
+qdisk_discard(struct qdisk *d, uint64_t off, uint64_t len)
+{
+	struct qbio b = { .b_cmd = QUERN_BLK_DISCARD };
+
+	if (len == 0)
+		return 0;
+	b.b_off = off;
+	b.b_len = len;
+	return qbio_wait(d, &b);
+}
+
+/* Where write-zeroes is not known: as writes of this many bytes at a time. */
+#define ZERO_CHUNK ((size_t)64 << 10)
+
+static int
+write_zeroes(struct qdisk *d, uint64_t off, uint64_t len)
+{
+	char *buf = block_alloc(ZERO_CHUNK);
+	size_t n;
+	int error = 0;
+
+	if (buf == NULL)
+		return -Q_ENOMEM;
+	for (; len > 0 && error == 0; off += n, len -= n) {
+		n = len < ZERO_CHUNK ? len : ZERO_CHUNK;
+		error = qdisk_write(d, off, buf, n);
+	}
+	qfree(buf);
+	return error;
+}
+
+int
+qdisk_zero(struct qdisk *d, uint64_t off, uint64_t len)
+{
+	struct qbio b = { .b_cmd = QUERN_BLK_ZERO };
+	int error;
+
+	if (len == 0)
+		return 0;
+	b.b_off = off;
+	b.b_len = len;
+	error = qbio_wait(d, &b);
+	return error != -Q_EOPNOTSUPP ? error : write_zeroes(d, off, len);
 }
 
 void *

@@ -61,6 +61,9 @@ finish(struct qbio *b, int64_t result)
 {
 	qfree(b->b_lower);
 	b->b_lower = NULL;
+	/* It may have failed because the disk is not what it was. */
+	if (qunlikely(result < 0))
+		(void)qdisk_look(b->b_disk);
 	qbio_end(b, result < 0 ? (int)result : 0);
 }
 
@@ -218,13 +221,39 @@ host_release(struct qdisk *d)
 	qfree(hd);
 }
 
+static uint64_t
+host_size(struct qdisk *d)
+{
+	struct hostdisk *hd = d->qd_priv;
+	struct quern *k = d->qd_k;
+	char name[24], buf[24];
+	uint64_t size = 0;
+	int64_t len, i;
+
+	qsnprintf(name, sizeof(name), "blk.%u", hd->hd_id);
+	len = k->k_hyper->param(k->k_ctx, name, buf, sizeof(buf));
+	if (len <= 0 || (size_t)len > sizeof(buf))
+		return qdisk_size(d);
+	for (i = 0; i < len && buf[i] >= '0' && buf[i] <= '9'; i++)
+		size = size * 10 + (uint64_t)(buf[i] - '0');
+	return size - size % d->qd_sector;
+}
+
 static const struct qdisk_ops host_ops = {
 	.do_submit = host_submit,
 	.do_release = host_release,
+	.do_size = host_size,
 };
 
 int
 qdisk_open(struct quern *k, const char *name, unsigned flags, struct qdisk **dp)
+{
+	return qdisk_open_as(k, name, name, flags, dp);
+}
+
+int
+qdisk_open_as(struct quern *k, const char *hostname, const char *name,
+    unsigned flags, struct qdisk **dp)
 {
 	struct quern_blk_info info;
 	struct hostdisk *hd;
@@ -233,7 +262,8 @@ qdisk_open(struct quern *k, const char *name, unsigned flags, struct qdisk **dp)
 	hd = block_alloc(sizeof(*hd));
 	if (hd == NULL)
 		return -Q_ENOMEM;
-	error = k->k_hyper->blk_open(k->k_ctx, name, flags, &info, &hd->hd_id);
+	error = k->k_hyper->blk_open(k->k_ctx, hostname, flags, &info,
+	    &hd->hd_id);
 	if (error != 0) {
 		qfree(hd);
 		return error;

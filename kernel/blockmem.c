@@ -10,7 +10,7 @@ struct memdisk {
 	struct qdisk md_disk;
 	char *md_buf;
 	bool md_ours; /* from the heap */
-	const struct qdisk_callbacks *md_cb;
+	const struct quern_disk_callbacks *md_cb;
 	void *md_arg;
 };
 
@@ -53,7 +53,7 @@ mem_submit(struct qdisk *d, struct qbio **bios, unsigned n)
 static int
 cb_move(struct memdisk *md, const struct qbio *b)
 {
-	const struct qdisk_callbacks *cb = md->md_cb;
+	const struct quern_disk_callbacks *cb = md->md_cb;
 	uint64_t off = b->b_off;
 	uint32_t i;
 	int error = 0;
@@ -94,7 +94,7 @@ cb_zero(struct memdisk *md, const struct qbio *b)
 static int
 cb_do(struct memdisk *md, const struct qbio *b)
 {
-	const struct qdisk_callbacks *cb = md->md_cb;
+	const struct quern_disk_callbacks *cb = md->md_cb;
 	int error;
 
 	switch (b->b_cmd) {
@@ -212,7 +212,7 @@ qdisk_memory(struct quern *k, const char *name, void *buf, uint64_t len,
 
 int
 qdisk_callback(struct quern *k, const char *name, uint64_t size,
-    uint32_t sector, const struct qdisk_callbacks *cb, void *arg,
+    uint32_t sector, const struct quern_disk_callbacks *cb, void *arg,
     struct qdisk **dp)
 {
 	struct memdisk md = { .md_cb = cb, .md_arg = arg };

@@ -36,9 +36,9 @@ le64(const uint8_t *p)
 	return le32(p) | (uint64_t)le32(p + 4) << 32;
 }
 
-/* CRC-32 of ISO 3309, bit by bit: tables are a few sectors long. */
-static uint32_t
-crc32(const uint8_t *p, size_t len)
+/* Bit by bit: tables are a few sectors long. */
+uint32_t
+block_crc32(const uint8_t *p, size_t len)
 {
 	uint32_t crc = UINT32_MAX;
 	unsigned i;
@@ -65,8 +65,8 @@ static int
 add(struct qdisk *d, struct qpart_table *t, unsigned number, uint64_t lba,
     uint64_t count)
 {
-	uint64_t total = d->qd_size / d->qd_sector;
-	struct qpart *pt;
+	uint64_t total = qdisk_size(d) / d->qd_sector;
+	struct quern_disk_part *pt;
 
 	if (count == 0 || lba == 0 || lba >= total || count > total - lba)
 		return damaged(d, "a partition outside the disk", lba);
@@ -108,7 +108,7 @@ static int
 read_extended(struct qdisk *d, struct qpart_table *t, uint8_t *buf,
     uint64_t first)
 {
-	uint64_t lba = first, total = d->qd_size / d->qd_sector;
+	uint64_t lba = first, total = qdisk_size(d) / d->qd_sector;
 	const uint8_t *e;
 	unsigned n;
 	int error;
@@ -182,7 +182,7 @@ gpt_valid(const struct qdisk *d, uint8_t *h, uint64_t lba)
 	    le64(h + 24) != lba)
 		return false;
 	memset(h + 16, 0, 4);
-	ok = crc32(h, len) == crc;
+	ok = block_crc32(h, len) == crc;
 	return ok && size >= 128 && size <= GPT_ENTRY_MAX && size % 8 == 0 &&
 	    count <= GPT_COUNT_MAX;
 }
@@ -192,7 +192,7 @@ gpt_entry(struct qdisk *d, struct qpart_table *t, unsigned i, const uint8_t *e)
 {
 	static const uint8_t unused[16];
 	uint64_t first = le64(e + 32), last = le64(e + 40);
-	struct qpart *pt;
+	struct quern_disk_part *pt;
 	unsigned c;
 	int error;
 
@@ -217,7 +217,7 @@ gpt_entry(struct qdisk *d, struct qpart_table *t, unsigned i, const uint8_t *e)
 static int
 gpt_entries(struct qdisk *d, struct qpart_table *t, const uint8_t *h)
 {
-	uint64_t lba = le64(h + 72), total = d->qd_size / d->qd_sector;
+	uint64_t lba = le64(h + 72), total = qdisk_size(d) / d->qd_sector;
 	uint32_t count = le32(h + 80), size = le32(h + 84);
 	uint64_t len = QROUNDUP((uint64_t)count * size, d->qd_sector);
 	uint8_t *buf;
@@ -233,7 +233,8 @@ gpt_entries(struct qdisk *d, struct qpart_table *t, const uint8_t *h)
 	if (buf == NULL)
 		return -Q_ENOMEM;
 	error = qdisk_read(d, lba * d->qd_sector, buf, len);
-	if (error == 0 && crc32(buf, (size_t)count * size) != le32(h + 88))
+	if (error == 0 &&
+	    block_crc32(buf, (size_t)count * size) != le32(h + 88))
 		error = damaged(d, "the GPT's entries have a wrong checksum",
 		    lba);
 	for (i = 0; i < count && error == 0; i++)
@@ -259,7 +260,7 @@ try_gpt(struct qdisk *d, struct qpart_table *t, uint8_t *buf, uint64_t lba)
 static int
 read_gpt(struct qdisk *d, struct qpart_table *t, uint8_t *buf)
 {
-	uint64_t total = d->qd_size / d->qd_sector;
+	uint64_t total = qdisk_size(d) / d->qd_sector;
 	int error;
 
 	t->pt_scheme = QPART_GPT;
@@ -288,7 +289,7 @@ qpart_read(struct qdisk *d, struct qpart_table *t)
 	int error;
 
 	memset(t, 0, sizeof(*t));
-	if (d->qd_size < 512)
+	if (qdisk_size(d) < 512)
 		return 0;
 	buf = block_alloc(d->qd_sector);
 	if (buf == NULL)
@@ -305,10 +306,11 @@ qpart_read(struct qdisk *d, struct qpart_table *t)
 }
 
 int
-qpart_open(struct qdisk *d, unsigned number, struct qdisk **dp)
+qpart_open(struct qdisk *d, unsigned number, const char *name,
+    struct qdisk **dp)
 {
 	struct qpart_table *t;
-	char name[80];
+	char own[QDISK_NAMELEN + 16];
 	unsigned i;
 	int error;
 
@@ -322,10 +324,10 @@ qpart_open(struct qdisk *d, unsigned number, struct qdisk **dp)
 			if (t->pt_part[i].pt_number == number)
 				break;
 		if (i < t->pt_n) {
-			qsnprintf(name, sizeof(name), "%s,part=%u", d->qd_name,
+			qsnprintf(own, sizeof(own), "%s,part=%u", d->qd_name,
 			    number);
-			error = qdisk_slice(d, name, t->pt_part[i].pt_off,
-			    t->pt_part[i].pt_len, dp);
+			error = qdisk_slice(d, name != NULL ? name : own,
+			    t->pt_part[i].pt_off, t->pt_part[i].pt_len, dp);
 		}
 	}
 	qfree(t);

@@ -6,6 +6,7 @@
 #define QUERN_PARTITION_H
 
 #include <quern/block.h>
+#include <quern/quern.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -15,20 +16,11 @@ extern "C" {
 
 enum qpart_scheme { QPART_NONE = 0, QPART_MBR, QPART_GPT };
 
-struct qpart {
-	unsigned pt_number; /* as Linux counts them, from 1 */
-	uint64_t pt_off;    /* bytes */
-	uint64_t pt_len;
-	uint8_t pt_type;     /* MBR: type byte */
-	uint8_t pt_guid[16]; /* GPT: type, as on disk */
-	char pt_label[37];   /* GPT: name, ASCII of it */
-};
-
 struct qpart_table {
 	enum qpart_scheme pt_scheme;
 	bool pt_backup; /* GPT: the primary header was damaged */
 	unsigned pt_n;
-	struct qpart pt_part[QPART_MAX];
+	struct quern_disk_part pt_part[QPART_MAX];
 };
 
 /*
@@ -40,9 +32,11 @@ int qpart_read(struct qdisk *d, struct qpart_table *t) QMUSTCHECK;
 
 /*
  * Open partition `number` of `d` as a disk of its own, named like the disk with
- * ",part=N" behind.  -ENOENT, or as qpart_read and qdisk_slice.
+ * ",part=N" behind, or `name` if that is not NULL.  -ENOENT, or as qpart_read
+ * and qdisk_slice.
  */
-int qpart_open(struct qdisk *d, unsigned number, struct qdisk **dp) QMUSTCHECK;
+int qpart_open(struct qdisk *d, unsigned number, const char *name,
+    struct qdisk **dp) QMUSTCHECK;
 
 #ifdef __cplusplus
 }

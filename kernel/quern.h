@@ -157,3 +157,147 @@ const char *quern_syscall_name(unsigned nr);
 #endif
 
 #endif /* QUERN_QUERN_H */
+/*
+ * ---- disks ---------------------------------------------------------------
+ *
+ * A disk takes requests for whole sectors.  Each has a name, one in the kernel,
+ * by which a file system finds it.  Disks are closed before the kernel is
+ * destroyed; what is open then counts as left behind.  In a dead kernel every
+ * call gives -ENOTRECOVERABLE.
+ */
+struct qdisk;
+
+/* Flags of quern_disk_options and of quern_disk_memory. */
+#define QUERN_DISK_RDONLY 1u /* writes get -EROFS */
+#define QUERN_DISK_DIRECT 2u /* past the host's cache */
+#define QUERN_DISK_COW    4u /* writes go to memory and vanish at the end */
+
+/* What quern_disk_open is told.  All zero is the default. */
+struct quern_disk_options {
+	unsigned do_flags;   /* QUERN_DISK_* */
+	unsigned do_part;    /* this partition of it; 0: all of it */
+	const char *do_name; /* its name here; NULL: the host's */
+	/*
+	 * The host's name of a disk to which writes go instead, the "side file"
+	 * (for QUERN_DISK_COW, which it implies).  One whose first 512 bytes are
+	 * zeroes is a new one; others go on from where they were left.
+	 */
+	const char *do_side;
+};
+
+/*
+ * Open the disk that the host knows as `hostname`: "file:PATH", "sim:NAME",
+ * "nbd://HOST[:PORT]/EXPORT", "nbd+unix:///EXPORT?socket=PATH" (the README of
+ * each host says what it has).  `opt` may be NULL.  On success *dp is the
+ * caller's until quern_disk_close.  With one of the copy-on-write options the
+ * disk itself is opened read-only.
+ *
+ * -ENOENT (also: no such partition), -EACCES, -EBUSY (in use by another),
+ * -EINVAL (flags; a name over 200 bytes), -EEXIST (the name is taken here),
+ * -EPROTONOSUPPORT (the host does not know that kind), -EUCLEAN (damaged: the
+ * partition table, or the side file), -ESTALE (the side file belongs to another
+ * disk), -ENOSPC (the side file is smaller than quern_disk_side_size says),
+ * -EFAULT, -ENOMEM, -EIO and others of the host's.  The log says more.
+ */
+int quern_disk_open(struct quern *k, const char *hostname,
+    const struct quern_disk_options *opt, struct qdisk **dp)
+    __attribute__((warn_unused_result));
+
+/*
+ * How many bytes the side file of a disk of `size` bytes must have; a sparse
+ * file will do.  `sector` is that of the side file, 512 for a file.
+ */
+uint64_t quern_disk_side_size(uint64_t size, uint32_t sector);
+
+/* A disk of `size` zeroed bytes in the kernel's heap.  As quern_disk_memory. */
+int quern_disk_ram(struct quern *k, const char *name, uint64_t size,
+    struct qdisk **dp) __attribute__((warn_unused_result));
+
+/*
+ * A disk that is `buf`, `len` bytes of the caller's, which stay until it is
+ * closed.  `flags`: QUERN_DISK_RDONLY.  -EINVAL (length: whole sectors of 512),
+ * -EEXIST (name), -EFAULT, -ENOMEM.
+ */
+int quern_disk_memory(struct quern *k, const char *name, void *buf, size_t len,
+    unsigned flags, struct qdisk **dp) __attribute__((warn_unused_result));
+
+/*
+ * What a disk of callbacks does, each 0 or -errno.  They run inside the kernel,
+ * on a stack of 64 KiB, on any host thread that is in it, several at once if it
+ * has several vCPUs; they return without waiting and do not call this kernel.
+ * NULL: -EOPNOTSUPP, but dc_write NULL is a read-only disk, dc_flush NULL one
+ * without a cache; dc_read is needed.
+ */
+struct quern_disk_callbacks {
+	int (*dc_read)(void *arg, uint64_t off, void *buf, size_t len);
+	int (*dc_write)(void *arg, uint64_t off, const void *buf, size_t len);
+	int (*dc_flush)(void *arg);
+	int (*dc_discard)(void *arg, uint64_t off, uint64_t len);
+	void (*dc_release)(void *arg); /* it is closed */
+};
+
+/*
+ * A disk made of callbacks; `cb` and `arg` are kept until dc_release.  Errors
+ * as of quern_disk_memory.
+ */
+int quern_disk_callback(struct quern *k, const char *name, uint64_t size,
+    uint32_t sector, const struct quern_disk_callbacks *cb, void *arg,
+    struct qdisk **dp) __attribute__((warn_unused_result));
+
+/*
+ * Close it, with what it stands on; nothing is flushed but the list of blocks
+ * in a side file.  -EBUSY: something in the kernel uses it, or a call is in
+ * progress; nothing has happened.
+ */
+int quern_disk_close(struct qdisk *d) __attribute__((warn_unused_result));
+
+struct quern_disk_info {
+	uint64_t di_size;    /* bytes */
+	uint64_t di_errors;  /* requests that failed so far */
+	uint32_t di_sector;  /* smallest unit, 512 .. 4096 */
+	uint32_t di_discard; /* granularity in bytes; 0: no discard */
+	unsigned di_flags;   /* QUERN_DISK_RDONLY */
+};
+
+/*
+ * Say what it is like.  This looks at the host's disk again: one that has become
+ * larger or smaller since shows its new size, here and for all requests from
+ * here on.
+ */
+int quern_disk_info(struct qdisk *d, struct quern_disk_info *di);
+
+/*
+ * quern_disk_read, quern_disk_write, quern_disk_flush, quern_disk_discard and
+ * quern_disk_zero do it and wait until it is done.  Offsets and lengths are bytes, multiples
+ * of the sector; any length.  A flush makes stable what was written before it;
+ * a discard says that the contents don't matter any more.  0, or -EINVAL
+ * (alignment, beyond the end), -EROFS, -EOPNOTSUPP (discard), -EFAULT, -ENOMEM,
+ * -EIO and others of the host's: it is not known then how much has been done.
+ */
+int quern_disk_read(struct qdisk *d, uint64_t off, void *buf, size_t len)
+    __attribute__((warn_unused_result));
+int quern_disk_write(struct qdisk *d, uint64_t off, const void *buf, size_t len)
+    __attribute__((warn_unused_result));
+int quern_disk_flush(struct qdisk *d) __attribute__((warn_unused_result));
+int quern_disk_discard(struct qdisk *d, uint64_t off, uint64_t len)
+    __attribute__((warn_unused_result));
+int quern_disk_zero(struct qdisk *d, uint64_t off, uint64_t len)
+    __attribute__((warn_unused_result));
+
+struct quern_disk_part {
+	unsigned pt_number; /* as Linux counts them, from 1 */
+	uint64_t pt_off;    /* bytes */
+	uint64_t pt_len;
+	uint8_t pt_type;     /* MBR: type byte */
+	uint8_t pt_guid[16]; /* GPT: type, as on disk */
+	char pt_label[37];   /* GPT: name, ASCII of it */
+};
+
+/*
+ * Read its partition table (MBR or GPT) and fill in the first `n` partitions.
+ * How many there are (0: none, or no table), or -EUCLEAN (damaged, the log says
+ * how), -EFAULT, -ENOMEM, -EIO and others of the disk's.
+ */
+int quern_disk_parts(struct qdisk *d, struct quern_disk_part *parts, unsigned n)
+    __attribute__((warn_unused_result));
+

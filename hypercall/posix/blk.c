@@ -152,6 +152,30 @@ host_blk_close(void *ctx, uint32_t id)
 	free(b);
 }
 
+int64_t
+host_blk_size(struct machine *m, const char *id)
+{
+	unsigned long i;
+	struct bdev *b;
+	struct stat st;
+	uint64_t size;
+	char *end;
+
+	if (id[0] < '0' || id[0] > '9')
+		return -ENOENT;
+	i = strtoul(id, &end, 10);
+	if (*end != '\0' || i >= HOST_NDISK)
+		return -ENOENT;
+	b = atomic_load(&m->m_bdev[i]);
+	if (b == NULL)
+		return -ENOENT;
+	if (b->b_isblk)
+		return ioctl(b->b_fd, BLKGETSIZE64, &size) == 0 ?
+		    (int64_t)size :
+		    host_error();
+	return fstat(b->b_fd, &st) == 0 ? (int64_t)st.st_size : host_error();
+}
+
 void
 host_blk_end(struct machine *m)
 {

@@ -20,13 +20,23 @@ struct bdev {
 	_Atomic uint32_t b_inflight;
 };
 
-/* fallocate(2)'s mode for a discard or for zeroes. */
+/*
+ * fallocate(2)'s mode for a discard or for zeroes.  In a file both are holes,
+ * which every file system has that has either; ZERO_RANGE is rarer.
+ */
 static inline int
-host_blk_falloc(const struct quern_blk_op *op)
+host_blk_falloc(const struct bdev *b, const struct quern_blk_op *op)
 {
-	return op->b_cmd == QUERN_BLK_DISCARD ?
-	    FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE :
-	    FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE;
+	return op->b_cmd == QUERN_BLK_ZERO && b->b_isblk ?
+	    FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE :
+	    FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+}
+
+/* The disk of an operation in flight. */
+static inline const struct bdev *
+host_blk_bdev(const struct quern_blk_op *op)
+{
+	return (const struct bdev *)(uintptr_t)op->b_ev->e_host[1];
 }
 
 /* The hypercall's result of an operation that is over. */

@@ -65,7 +65,8 @@ do_job(const struct job *j)
 	case QUERN_BLK_FLUSH:
 		return fdatasync(j->j_fd) == 0 ? 0 : host_error();
 	default:
-		return fallocate(j->j_fd, host_blk_falloc(&j->j_op),
+		return fallocate(j->j_fd,
+			   host_blk_falloc(host_blk_bdev(&j->j_op), &j->j_op),
 			   (off_t)j->j_op.b_off, (off_t)j->j_op.b_len) == 0 ?
 		    0 :
 		    host_error();

@@ -250,6 +250,10 @@ int host_blk_open(void *, const char *, unsigned, struct quern_blk_info *,
 void host_blk_close(void *, uint32_t);
 int host_blk_submit(void *, unsigned, struct quern_blk_op *, unsigned);
 void host_blk_end(struct machine *);
+
+/* How many bytes the disk with that number, in decimal, has now.  -ENOENT. */
+int64_t host_blk_size(struct machine *, const char *id);
+
 int host_net_open(void *, const char *, struct quern_net_info *, uint32_t *);
 void host_net_close(void *, uint32_t);
 int host_net_send(void *, unsigned, uint32_t, struct quern_packet *, unsigned,

@@ -49,7 +49,8 @@ host_param(void *ctx, const char *name, void *buf, size_t len)
 	struct machine *m = ctx;
 	const struct quern_posix_param *p = m->m_config->pc_param;
 	uint64_t mask;
-	char tmp[16];
+	char tmp[24];
+	int64_t size;
 	unsigned i;
 	int fd;
 
@@ -68,6 +69,13 @@ host_param(void *ctx, const char *name, void *buf, size_t len)
 	}
 	if (strcmp(name, "vm.xsave") == 0 && host_vm_xsave(&mask) != 0) {
 		snprintf(tmp, sizeof tmp, "%u", (unsigned)host_vm_xsave(&mask));
+		return answer(tmp, buf, len);
+	}
+	if (strncmp(name, "blk.", 4) == 0) {
+		size = host_blk_size(m, name + 4);
+		if (size < 0)
+			return size;
+		snprintf(tmp, sizeof tmp, "%" PRId64, size);
 		return answer(tmp, buf, len);
 	}
 	for (i = 0; i < m->m_config->pc_nparam; i++)

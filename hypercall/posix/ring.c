@@ -157,8 +157,9 @@ prep_blk(struct io_uring_sqe *sqe, const struct quern_blk_op *op, int fd)
 		io_uring_prep_fsync(sqe, fd, IORING_FSYNC_DATASYNC);
 		break;
 	default:
-		io_uring_prep_fallocate(sqe, fd, host_blk_falloc(op),
-		    (off_t)op->b_off, (off_t)op->b_len);
+		io_uring_prep_fallocate(sqe, fd,
+		    host_blk_falloc(host_blk_bdev(op), op), (off_t)op->b_off,
+		    (off_t)op->b_len);
 		break;
 	}
 	io_uring_sqe_set_data64(sqe, (uint64_t)(uintptr_t)op->b_ev);

@@ -134,12 +134,12 @@ cb_fail(void *arg, uint64_t off, void *buf, size_t len)
 	return -Q_EIO;
 }
 
-static const struct qdisk_callbacks callbacks = {
+static const struct quern_disk_callbacks callbacks = {
 	.dc_read = cb_read,
 	.dc_write = cb_write,
 };
 
-static const struct qdisk_callbacks failing = { .dc_read = cb_fail };
+static const struct quern_disk_callbacks failing = { .dc_read = cb_fail };
 
 static int64_t
 of_callbacks(void *arg)
@@ -490,12 +490,12 @@ mbr(void *arg)
 		KCHECK_EQ(c->e, t->pt_part[3].pt_off, 252 * 512);
 		KCHECK_EQ(c->e, t->pt_part[3].pt_len, 58 * 512);
 	}
-	KCHECK_EQ(c->e, qpart_open(d, 6, &part), 0);
+	KCHECK_EQ(c->e, qpart_open(d, 6, NULL, &part), 0);
 	m[252 * 512] = 77;
 	KCHECK_EQ(c->e, qdisk_read(part, 0, c->buf, 512), 0);
 	KCHECK_EQ(c->e, c->buf[0], 77);
 	qdisk_put(part);
-	KCHECK_EQ(c->e, qpart_open(d, 7, &part), -Q_ENOENT);
+	KCHECK_EQ(c->e, qpart_open(d, 7, NULL, &part), -Q_ENOENT);
 	/* A circle, a partition beyond the end, a chain out of the disk. */
 	mbr_entry(m + 250 * 512, 1, 0x05, 0, 60);
 	KCHECK_EQ(c->e, qpart_read(d, t), -Q_EUCLEAN);

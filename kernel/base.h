@@ -64,6 +64,20 @@ int qsnprintf(char *buf, size_t len, const char *fmt, ...) QPRINTF(3, 4);
 void qlog(struct quern *k, enum quern_log_level level, const char *fmt, ...)
     QPRINTF(3, 4);
 
+/* What limits the lines of a kind; zero at first, and never torn down. */
+struct qlog_rate {
+	uint64_t lr_since; /* [a] when the count began */
+	uint32_t lr_n;     /* [a] lines since */
+	uint32_t lr_lost;  /* [a] left out since the last that was written */
+};
+
+/*
+ * The same, but no more than 10 lines in 5 seconds of those that share `lr`; how
+ * many were left out is said before the next.  For what may go on for ever.
+ */
+void qlog_limited(struct quern *k, struct qlog_rate *lr,
+    enum quern_log_level level, const char *fmt, ...) QPRINTF(4, 5);
+
 /*
  * Mark the instance dead, report message and backtrace, tell the embedder, and
  * leave the kernel: the calling thread does not return.  Callable on a kernel

@@ -24,7 +24,13 @@
  */
 #include "impl.h"
 
+#include "trace.h"
 #include "work.h"
+
+static const struct qtrace_event ev_epoch = { .te_name = "epoch",
+	.te_cat = "work",
+	.te_phase = QTRACE_INSTANT,
+	.te_arg = { "freed" } };
 
 #define POLL_NS 1000000u
 
@@ -87,6 +93,8 @@ epoch_poll(struct qcpu *v)
 
 	if (es->es_wait != NULL && passed(k, es))
 		n = call_all(k, es);
+	if (n != 0)
+		qtrace(v, &ev_epoch, n, 0, 0);
 	if (es->es_wait == NULL && es->es_next != NULL) {
 		es->es_wait = es->es_next;
 		es->es_next = NULL;

@@ -12,6 +12,16 @@
 #include "impl.h"
 
 #include "guest.h"
+#include "trace.h"
+
+static const struct qtrace_event ev_guest = { .te_name = "guest",
+	.te_cat = "guest",
+	.te_phase = QTRACE_BEGIN,
+	.te_arg = { "vmspace" } };
+static const struct qtrace_event ev_left = { .te_name = "guest",
+	.te_cat = "guest",
+	.te_phase = QTRACE_END,
+	.te_arg = { "vmspace", "why" } };
 
 int
 qguest_run(uint32_t id, struct quern_vmframe *f, uint64_t slice_ns)
@@ -34,11 +44,14 @@ qguest_run(uint32_t id, struct quern_vmframe *f, uint64_t slice_ns)
 		deadline = next;
 	host_cover(k, v);
 	if (sched_has_event(v) ||
-	    __atomic_load_n(&k->k_nwant, __ATOMIC_SEQ_CST) != 0)
+	    __atomic_load_n(&k->k_nwant, __ATOMIC_SEQ_CST) != 0) {
 		f->f_why = QUERN_VM_KICK;
-	else
+	} else {
+		qtrace(v, &ev_guest, id, 0, 0);
 		error = k->k_hyper->vm_run(k->k_ctx, v->v_id, id,
 		    &v->v_host->h_seat, f, deadline);
+		qtrace(v, &ev_left, id, f->f_why, 0);
+	}
 	__atomic_store_n(&v->v_guest, 0, __ATOMIC_SEQ_CST);
 	if (__atomic_load_n(&k->k_dead, __ATOMIC_RELAXED))
 		sched_leave_dead();

@@ -114,6 +114,21 @@ struct qcpu_sched {
 	struct epoch_state r_epoch;
 };
 
+/* k_trace: what is traced. */
+#define QTRACE_CALLS 1u /* log a line a call */
+#define QTRACE_RINGS 2u /* record what is to be recorded */
+
+/* Waiting for locks of one name; stats.c. */
+#define LOCK_STATS 64u
+
+struct lock_stat {
+	const char *ls_name;  /* [a] */
+	uint64_t ls_waits;    /* [a] */
+	uint64_t ls_sleeps;   /* [a] */
+	uint64_t ls_total_ns; /* [a] */
+	uint64_t ls_max_ns;   /* [a] */
+};
+
 struct quern {
 	const struct quern_hyper *k_hyper;      /* [I] */
 	void *k_ctx;                            /* [I] the host's */
@@ -174,8 +189,15 @@ struct quern {
 	void (*k_logfn)(void *, int, const char *);
 	void (*k_panicfn)(void *, const char *);
 	void *k_arg;
-	bool k_trace;
+	int k_log_level; /* [a] lines above it are dropped */
 	char k_name[32];
+
+	/* trace.c, stats.c */
+	uint32_t k_trace;                        /* [a] QTRACE_* */
+	uint64_t k_trace_order;                  /* [a] records made, in sim */
+	struct trace_ring *k_ring[QUERN_MAXCPU]; /* see quern_trace_start */
+	struct lock_stat k_lock_stat[LOCK_STATS];
+
 	char k_panicmsg[256];
 };
 
@@ -371,7 +393,24 @@ int mem_init_cpus(struct quern *k);
 /* Report by tag what was left allocated; returns how many objects. */
 uint64_t mem_leaks(struct quern *k);
 void mem_fini(struct quern *k);
-void mem_stats(struct quern *k, struct quern_stats *st);
+
+/* ---- trace.c, stats.c ------------------------------------------------ */
+
+/* Record that `v` goes from the current thread to `next`. */
+void trace_switch(struct qcpu *v, const struct qthread *next) QCOLD;
+void trace_fini(struct quern *k);
+
+/* When a wait for a lock begins; to be given to lock_waited. */
+uint64_t lock_wait(const char *name);
+/* It is over; `slept` times the thread gave the vCPU away. */
+void lock_waited(const char *name, uint64_t since, unsigned slept);
+
+/* As quern_stats, in the kernel; `heap`: st_inuse too. */
+void kernel_stats(struct quern *k, struct quern_stats *st, bool heap);
+
+/* What the heap holds, by tag. */
+uint64_t heap_by_tag(struct quern *k,
+    void (*fn)(void *, const struct quern_alloc_stat *), void *arg);
 
 /* ---- the rest ------------------------------------------------------- */
 

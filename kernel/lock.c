@@ -199,11 +199,14 @@ void
 qmutex_lock_slow(struct qmutex *m)
 {
 	struct qthread *t = qthread_current();
+	uint64_t since;
+	unsigned slept;
 
 	qassert(!qmutex_held(m));
-	for (;;) {
+	since = lock_wait(m->m_name);
+	for (slept = 0;; slept++) {
 		if (qcpu_current()->v_smp && mutex_spin(m) && qmutex_trylock(m))
-			return;
+			break;
 		qspin_lock(&m->m_wq.w_lock);
 		if (mutex_try_or_mark(m, t)) {
 			if (qlist_empty(&m->m_wq.w_list))
@@ -211,10 +214,11 @@ qmutex_lock_slow(struct qmutex *m)
 				    ~(uintptr_t)QMUTEX_WAITERS,
 				    __ATOMIC_RELAXED);
 			qspin_unlock(&m->m_wq.w_lock);
-			return;
+			break;
 		}
 		(void)qwaitq_sleep(&m->m_wq, &m->m_wq.w_lock, 0, QUERN_NEVER);
 	}
+	lock_waited(m->m_name, since, slept);
 }
 
 void

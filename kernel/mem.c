@@ -49,10 +49,3 @@ mem_fini(struct quern *k)
 	page_fini(k);
 	heap_fini(k);
 }
-
-void
-mem_stats(struct quern *k, struct quern_stats *st)
-{
-	st->st_inuse = heap_inuse(k);
-	page_stats(k, &st->st_ram_total, &st->st_ram_free);
-}

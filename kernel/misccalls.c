@@ -32,17 +32,16 @@ QSYS(uname)
 QSYS(sysinfo)
 {
 	struct quern *k = s->s_proc->p_k;
-	struct quern_stats st;
+	uint64_t total, free;
 	struct q_sysinfo info;
 	uint32_t n;
 
-	memset(&st, 0, sizeof(st));
 	memset(&info, 0, sizeof(info));
-	mem_stats(k, &st);
+	page_stats(k, &total, &free);
 	info.uptime = (int64_t)((qclock_mono(k) - k->k_calls->ct_boot) /
 	    UINT64_C(1000000000));
-	info.totalram = st.st_ram_total * QUERN_PAGE_SIZE;
-	info.freeram = st.st_ram_free * QUERN_PAGE_SIZE;
+	info.totalram = total * QUERN_PAGE_SIZE;
+	info.freeram = free * QUERN_PAGE_SIZE;
 	n = __atomic_load_n(&k->k_calls->ct_nproc, __ATOMIC_RELAXED);
 	info.procs = (uint16_t)n;
 	info.mem_unit = 1;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Log lines, assertions and panics.
+ * Assertions and panics.
  *
  * A panic marks the instance dead and leaves; every other thread inside leaves
  * at its next look at k_dead: the idle loop, a switch, a lock's slow path, a
@@ -8,45 +8,18 @@
  */
 #include "impl.h"
 
-#define LINE_MAX 512
+#include "trace.h"
+
+static const struct qtrace_event ev_panic = { .te_name = "panic",
+	.te_cat = "sched",
+	.te_phase = QTRACE_INSTANT };
+
+#define MESSAGE_MAX 256
 
 /* How deep a backtrace goes, and how far into the client's stack. */
 #define FRAMES_MAX  24u
 #define FRAMES_HOST 4u
 #define FRAME_BYTES 1024u /* a frame of ours on a host's stack is smaller */
-
-static void
-log_line(struct quern *k, enum quern_log_level level, char *line, size_t len)
-{
-	if (k->k_logfn != NULL)
-		k->k_logfn(k->k_arg, level, line);
-	else
-		k->k_hyper->log(k->k_ctx, level, line, len);
-}
-
-static void
-vlog(struct quern *k, enum quern_log_level level, const char *fmt, va_list ap)
-{
-	char line[LINE_MAX];
-	int n, m;
-
-	n = qsnprintf(line, sizeof(line), "%s: ", k->k_name);
-	m = qvsnprintf(line + n, sizeof(line) - (size_t)n, fmt, ap);
-	n += m;
-	if ((size_t)n >= sizeof(line))
-		n = (int)sizeof(line) - 1;
-	log_line(k, level, line, (size_t)n);
-}
-
-void
-qlog(struct quern *k, enum quern_log_level level, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vlog(k, level, fmt, ap);
-	va_end(ap);
-}
 
 /*
  * Log return addresses from frame pointer `fp`, which is on the stack of `t`.
@@ -107,13 +80,14 @@ void
 qpanic(struct quern *k, const char *fmt, ...)
 {
 	struct qthread *t = qthread_current();
-	char message[LINE_MAX / 2];
+	char message[MESSAGE_MAX];
 	va_list ap;
 
 	va_start(ap, fmt);
 	qvsnprintf(message, sizeof(message), fmt, ap);
 	va_end(ap);
 	if (kill_once(k, message)) {
+		qtrace(t->t_cpu, &ev_panic, 0, 0, 0);
 		qlog(k, QUERN_LOG_ERR, "in thread %s, state %u, on vCPU %u",
 		    t->t_name, t->t_state, t->t_cpu->v_id);
 		trace_backtrace(k, t, (uintptr_t)__builtin_frame_address(0));

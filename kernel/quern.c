@@ -229,6 +229,7 @@ undo(struct quern *k)
 	if (!k->k_dead)
 		leaks = mem_leaks(k);
 	thread_destroy_all(k);
+	trace_fini(k);
 	mem_fini(k);
 	k->k_hyper->end(k->k_ctx);
 	return leaks;
@@ -269,7 +270,8 @@ take_config(struct quern *k, const struct quern_config *cfg)
 	k->k_logfn = cfg->log;
 	k->k_panicfn = cfg->panic;
 	k->k_arg = cfg->arg;
-	k->k_trace = cfg->trace_calls != 0;
+	k->k_trace = cfg->trace_calls != 0 ? QTRACE_CALLS : 0;
+	quern_log_level(k, cfg->log_level);
 	k->k_fail_alloc = cfg->fail_alloc;
 	k->k_choice = k->k_hyper->param(k->k_ctx, "choice", buf, sizeof(buf)) >
 	    0;
@@ -296,6 +298,8 @@ climb(struct core *core, const struct quern_config *cfg)
 		error = mem_init_cpus(k);
 	if (error == 0)
 		proc_init(k);
+	if (error == 0 && cfg->trace_events != 0)
+		error = quern_trace_start(k, cfg->trace_events);
 	if (error == 0)
 		error = start_runners(k, cfg);
 	if (error == 0)
@@ -466,28 +470,4 @@ quern_pollfd(struct quern *k)
 		(void)quern_poll(k, 0);
 	}
 	return fd;
-}
-
-int
-quern_stats(struct quern *k, struct quern_stats *st)
-{
-	struct qcpu_sched *r;
-	unsigned i;
-
-	if (k == NULL || st == NULL)
-		return -Q_EFAULT;
-	memset(st, 0, sizeof(*st));
-	st->st_allocs = __atomic_load_n(&k->k_allocs, __ATOMIC_RELAXED);
-	for (i = 0; i < k->k_ncpu; i++) {
-		r = k->k_cpu[i]->v_sched;
-		st->st_switches += __atomic_load_n(&r->r_switches,
-		    __ATOMIC_RELAXED);
-		st->st_steals += __atomic_load_n(&r->r_steals,
-		    __ATOMIC_RELAXED);
-	}
-	hspin_lock(k, &k->k_thread_lock);
-	st->st_threads = k->k_nthread;
-	hspin_unlock(&k->k_thread_lock);
-	mem_stats(k, st);
-	return 0;
 }

@@ -55,8 +55,17 @@ struct quern_config {
 
 	void *arg; /* for log and panic */
 
+	/*
+	 * The least important lines that are logged, enum quern_log_level; 0:
+	 * QUERN_LOG_INFO; negative: only why the kernel died.
+	 */
+	int log_level;
+
 	/* Trace of system calls: log a line a call, as strace does. */
 	int trace_calls;
+
+	/* Trace from the start: quern_trace_start's `events`.  0: no. */
+	unsigned trace_events;
 
 	/* Tests: fail the n-th allocation from the start (0: none). */
 	uint64_t fail_alloc;
@@ -108,8 +117,68 @@ int quern_poll(struct quern *k, uint64_t timeout_ns);
  */
 int quern_pollfd(struct quern *k);
 
-/* Counters; exact while nothing else runs.  -EFAULT. */
+/*
+ * Counters; exact while nothing else runs.  Waits for a vCPU; of a dead kernel
+ * all but st_inuse.  -EFAULT.
+ */
 int quern_stats(struct quern *k, struct quern_stats *st);
+
+/* What the kernel's heap holds for one purpose. */
+struct quern_alloc_stat {
+	const char *as_name;
+	uint64_t as_objects, as_bytes;
+};
+
+/* How threads have waited for the locks of one name. */
+struct quern_lock_stat {
+	const char *ls_name;
+	uint64_t ls_waits;    /* times it was not free */
+	uint64_t ls_sleeps;   /* times a waiter slept rather than spun */
+	uint64_t ls_total_ns; /* waited by all together */
+	uint64_t ls_max_ns;   /* the longest wait */
+};
+
+/*
+ * Call fn(arg, stat) for each purpose in use, the most bytes first (32 of them;
+ * the last stands for the rest).  Waits for a vCPU, and nothing else happens
+ * on that meanwhile; exact while nothing else runs.  -EFAULT,
+ * -ENOTRECOVERABLE.
+ */
+int quern_alloc_stats(struct quern *k,
+    void (*fn)(void *arg, const struct quern_alloc_stat *), void *arg);
+
+/*
+ * Call fn(arg, stat) for the locks that somebody has waited for, the longest
+ * total first.  Mutexes and rwlocks; spin locks have no names.  -EFAULT.
+ */
+int quern_lock_stats(struct quern *k,
+    void (*fn)(void *arg, const struct quern_lock_stat *), void *arg);
+
+/* Log lines up to this level from now on, as log_level in the config. */
+void quern_log_level(struct quern *k, int level);
+
+/*
+ * Record what happens in the kernel: switches, wake-ups, calls, waits, I/O.
+ * Each vCPU keeps its last `events` records of 64 bytes (0: 16,384; rounded up
+ * to a power of two; the first start decides for good).  What an earlier start
+ * recorded is forgotten.  Not by two threads at once.  -ENOMEM, -EINVAL (more
+ * than 2^24), -EFAULT, -EOPNOTSUPP (built with TRACE=no).
+ */
+int quern_trace_start(struct quern *k, unsigned events)
+    __attribute__((warn_unused_result));
+
+/* Stop recording; what has been recorded stays. */
+void quern_trace_stop(struct quern *k);
+
+/*
+ * Write what `n` kernels have recorded, through write(arg, p, len), as the JSON
+ * that Perfetto (ui.perfetto.dev) and chrome://tracing show.  At any time before
+ * they are destroyed, also of a dead kernel; records that are overwritten
+ * meanwhile are left out.  write answers 0, or a negative error, which ends it
+ * and is the result.  -EFAULT, -ENOMEM.
+ */
+int quern_trace_write(struct quern *const *ks, unsigned n,
+    int (*write)(void *arg, const void *p, size_t len), void *arg);
 
 /* Kill the kernel as if it had panicked with `message`. */
 void quern_kill(struct quern *k, const char *message);
@@ -150,13 +219,6 @@ int64_t quern_syscall(struct quern_proc *p, unsigned nr,
 /* Name of a system call, or NULL. */
 const char *quern_syscall_name(unsigned nr);
 
-#include <quern/calls.h>
-
-#ifdef __cplusplus
-}
-#endif
-
-#endif /* QUERN_QUERN_H */
 /*
  * ---- disks ---------------------------------------------------------------
  *
@@ -301,3 +363,10 @@ struct quern_disk_part {
 int quern_disk_parts(struct qdisk *d, struct quern_disk_part *parts, unsigned n)
     __attribute__((warn_unused_result));
 
+#include <quern/calls.h>
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* QUERN_QUERN_H */

@@ -47,6 +47,8 @@ void
 qrw_lock_slow(struct qrwlock *rw, bool write)
 {
 	struct rw_waiter ww = { .ww_write = write };
+	uint64_t since = lock_wait(rw->rw_name);
+	unsigned slept = 0;
 
 	qspin_lock(&rw->rw_wq.w_lock);
 	if (!try_or_mark(rw, write)) {
@@ -56,12 +58,14 @@ qrw_lock_slow(struct qrwlock *rw, bool write)
 		while (!ww.ww_granted) {
 			(void)qwaitq_sleep(&ww.ww_wq, &rw->rw_wq.w_lock, 0,
 			    QUERN_NEVER);
+			slept++;
 			qspin_lock(&rw->rw_wq.w_lock);
 		}
 	}
 	if (write)
 		rw->rw_owner = qthread_current();
 	qspin_unlock(&rw->rw_wq.w_lock);
+	lock_waited(rw->rw_name, since, slept);
 }
 
 /* How many from the head of the queue may have it together. */

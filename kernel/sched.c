@@ -53,6 +53,16 @@
 #include "impl.h"
 
 #include "guest.h"
+#include "trace.h"
+
+static const struct qtrace_event ev_wake = { .te_name = "wake",
+	.te_cat = "sched",
+	.te_phase = QTRACE_INSTANT,
+	.te_arg = { "thread", "why" } };
+static const struct qtrace_event ev_steal = { .te_name = "steal",
+	.te_cat = "sched",
+	.te_phase = QTRACE_INSTANT,
+	.te_arg = { "thread", "from" } };
 
 #define POLL_SWITCHES 16u
 
@@ -141,6 +151,8 @@ steal(struct qcpu *v)
 		t = queue_take(k->k_cpu[(v->v_id + i) % k->k_ncpu], v);
 		if (t != NULL) {
 			count(&v->v_sched->r_steals);
+			qtrace(v, &ev_steal, t->t_id, (v->v_id + i) % k->k_ncpu,
+			    0);
 			return t;
 		}
 	}
@@ -176,6 +188,7 @@ sched_wake(struct qthread *t, int why)
 		__ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
 		return false;
 	t->t_wake = why;
+	qtrace(qcpu_current(), &ev_wake, t->t_id, (uint64_t)(int64_t)why, 0);
 	sched_ready(t);
 	return true;
 }
@@ -237,6 +250,8 @@ switch_to(struct qcpu *v, struct qthread *cur, struct qthread *next)
 	__atomic_store_n(&next->t_state, QT_RUNNING, __ATOMIC_RELAXED);
 	count(&v->v_sched->r_switches);
 	v->v_sched->r_prev = cur == v->v_idle ? NULL : cur;
+	if (qtrace_on(v))
+		trace_switch(v, next);
 	(void)jump(v, cur, &next->t_san, next->t_sp, 0, thread_is_done(cur));
 	sched_arrived(qcpu_current());
 }

@@ -382,7 +382,8 @@ qalloc(const struct qtag *tag, size_t size)
 		return NULL;
 	p = m->mg_obj[--m->mg_n];
 	s = slab_of(p);
-	s->sl_tags[slot_of(s, p)] = tag;
+	/* Relaxed: statistics look at it. */
+	__atomic_store_n(&s->sl_tags[slot_of(s, p)], tag, __ATOMIC_RELAXED);
 	__asan_poison_memory_region(p, s->sl_size);
 	__asan_unpoison_memory_region(p, size);
 	return p;
@@ -414,7 +415,7 @@ qfree(void *p)
 	}
 	i = slot_of(s, p);
 	qassert(s->sl_tags[i] != NULL && slot_addr(s, i) == p);
-	s->sl_tags[i] = NULL;
+	__atomic_store_n(&s->sl_tags[i], NULL, __ATOMIC_RELAXED);
 	__asan_poison_memory_region(p, s->sl_size);
 	m = qthread_current()->t_cpu->v_mag[s->sl_class];
 	if (qunlikely(m->mg_n == m->mg_max))
@@ -440,7 +441,7 @@ struct report {
 	struct {
 		const struct qtag *tag;
 		uint64_t objects, bytes;
-	} rp_tag[REPORT_TAGS];
+	} rp_tag[REPORT_TAGS + 1]; /* one more, to sort by */
 };
 
 static void
@@ -463,33 +464,44 @@ report_add(struct report *rp, const struct qtag *tag, size_t bytes)
 static void
 report_slabs(struct report *rp, const struct qlist *head)
 {
+	const struct qtag *tag;
 	const struct qlist *l;
 	unsigned i;
 
 	QLIST_FOREACH(l, head) {
 		const struct slab *s = QLIST_ELEM(l, struct slab, sl_link);
 
-		for (i = 0; i < s->sl_virgin; i++)
-			if (s->sl_tags[i] != NULL)
-				report_add(rp, s->sl_tags[i], s->sl_size);
+		for (i = 0; i < s->sl_virgin; i++) {
+			tag = __atomic_load_n(&s->sl_tags[i], __ATOMIC_RELAXED);
+			if (tag != NULL)
+				report_add(rp, tag, s->sl_size);
+		}
 	}
 }
 
+/* Running a vCPU, or alone. */
 static void
 report_heap(struct qheap *he, struct report *rp)
 {
+	struct quern *k = he->he_k;
+	struct heap_class *hc;
 	struct qlist *l;
 	unsigned c;
 
 	for (c = 0; c < NCLASS; c++) {
-		report_slabs(rp, &he->he_class[c].hc_partial);
-		report_slabs(rp, &he->he_class[c].hc_full);
+		hc = &he->he_class[c];
+		vspin_lock(k, &hc->hc_lock);
+		report_slabs(rp, &hc->hc_partial);
+		report_slabs(rp, &hc->hc_full);
+		vspin_unlock(k, &hc->hc_lock);
 	}
+	vspin_lock(k, &he->he_lock);
 	QLIST_FOREACH(l, &he->he_large) {
 		const struct slab *s = QLIST_ELEM(l, struct slab, sl_link);
 
 		report_add(rp, s->sl_tag, s->sl_len);
 	}
+	vspin_unlock(k, &he->he_lock);
 }
 
 uint64_t
@@ -507,6 +519,44 @@ heap_leaks(struct quern *k)
 		n += rp.rp_tag[i].objects;
 	}
 	return n;
+}
+
+/* The most bytes first; by name where they are the same. */
+static void
+report_sort(struct report *rp)
+{
+	unsigned i, j;
+
+	for (i = 1; i < rp->rp_n; i++)
+		for (j = i; j > 0 &&
+		     (rp->rp_tag[j].bytes > rp->rp_tag[j - 1].bytes ||
+			 (rp->rp_tag[j].bytes == rp->rp_tag[j - 1].bytes &&
+			     qstrcmp(rp->rp_tag[j].tag->tg_name,
+				 rp->rp_tag[j - 1].tag->tg_name) < 0));
+		     j--) {
+			rp->rp_tag[REPORT_TAGS] = rp->rp_tag[j];
+			rp->rp_tag[j] = rp->rp_tag[j - 1];
+			rp->rp_tag[j - 1] = rp->rp_tag[REPORT_TAGS];
+		}
+}
+
+uint64_t
+heap_by_tag(struct quern *k,
+    void (*fn)(void *, const struct quern_alloc_stat *), void *arg)
+{
+	struct report rp = { 0 };
+	struct quern_alloc_stat st;
+	unsigned i;
+
+	report_heap(k->k_heap, &rp);
+	report_sort(&rp);
+	for (i = 0; i < rp.rp_n; i++) {
+		st.as_name = rp.rp_tag[i].tag->tg_name;
+		st.as_objects = rp.rp_tag[i].objects;
+		st.as_bytes = rp.rp_tag[i].bytes;
+		fn(arg, &st);
+	}
+	return rp.rp_n;
 }
 
 uint64_t

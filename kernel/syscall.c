@@ -10,6 +10,26 @@
  * is created and constant afterwards, so it is read without a lock.
  */
 #include "callimpl.h"
+#include "trace.h"
+
+static const char *
+call_label(uint64_t nr)
+{
+	return nr < QSYS_MAX ? qsys_descs[nr].d_name : "?";
+}
+
+static const struct qtrace_event ev_call = { .te_name = "call",
+	.te_cat = "call",
+	.te_phase = QTRACE_BEGIN,
+	.te_flags = QTRACE_ENTER,
+	.te_label = call_label,
+	.te_arg = { "nr", "pid" } };
+static const struct qtrace_event ev_return = { .te_name = "call",
+	.te_cat = "call",
+	.te_phase = QTRACE_END,
+	.te_flags = QTRACE_LEAVE,
+	.te_label = call_label,
+	.te_arg = { NULL, NULL, "ret" } };
 
 extern const struct qsys_handler kernel_calls[];
 
@@ -64,7 +84,8 @@ not_there(struct quern_proc *p, unsigned nr, const uint64_t *args)
 	if (nr < QSYS_MAX)
 		__atomic_fetch_add(&k->k_calls->ct_missing[nr], 1,
 		    __ATOMIC_RELAXED);
-	if (k->k_trace)
+	if ((__atomic_load_n(&k->k_trace, __ATOMIC_RELAXED) & QTRACE_CALLS) !=
+	    0)
 		trace_missing(p, nr, args);
 	return -Q_ENOSYS;
 }
@@ -96,7 +117,18 @@ call_plain(void *arg)
 static int64_t
 call_traced(void *arg)
 {
-	return trace_call(arg);
+	struct qsys *s = arg;
+	uint32_t nr = s->s_call->h_nr;
+	int64_t ret;
+
+	qtrace(qcpu_current(), &ev_call, nr, s->s_proc->p_pid, 0);
+	if ((__atomic_load_n(&s->s_proc->p_k->k_trace, __ATOMIC_RELAXED) &
+		QTRACE_CALLS) != 0)
+		ret = trace_call(s);
+	else
+		ret = s->s_call->h_fn(s);
+	qtrace(qcpu_current(), &ev_return, nr, 0, (uint64_t)ret);
+	return ret;
 }
 
 static inline int64_t
@@ -106,7 +138,10 @@ enter(struct quern_proc *p, const struct qsys_handler *h, const uint64_t *args)
 	struct quern *k = p->p_k;
 
 	return host_call(k, p, &p->p_cpu,
-	    qunlikely(k->k_trace) ? call_traced : call_plain, &s);
+	    qunlikely(__atomic_load_n(&k->k_trace, __ATOMIC_RELAXED)) ?
+		call_traced :
+		call_plain,
+	    &s);
 }
 
 int64_t
@@ -139,7 +174,8 @@ qsys_dispatch(struct qsys *s, unsigned nr)
 	s->s_call = find_call(s->s_proc, nr);
 	if (s->s_call == NULL)
 		return not_there(s->s_proc, nr, s->s_arg);
-	if (qunlikely(s->s_proc->p_k->k_trace))
-		return trace_call(s);
+	if (qunlikely(
+		__atomic_load_n(&s->s_proc->p_k->k_trace, __ATOMIC_RELAXED)))
+		return call_traced(s);
 	return s->s_call->h_fn(s);
 }

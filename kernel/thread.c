@@ -87,7 +87,7 @@ thread_alloc(struct quern *k, struct qthread **tp)
 		    QSTACK_SIZE - QUERN_PAGE_SIZE - QTHREAD_ROOM);
 		hspin_lock(k, &k->k_thread_lock);
 		qlist_append(&k->k_threads, &t->t_all);
-		k->k_nthread++;
+		t->t_id = (uint32_t)++k->k_nthread;
 		hspin_unlock(&k->k_thread_lock);
 	}
 	thread_reset(t);

@@ -15,6 +15,7 @@ extern "C" {
 #endif
 
 struct qhost;
+struct trace_ring;
 struct quern_proc;
 
 #define QSTACK_SIZE ((size_t)1 << QSTACK_SHIFT)
@@ -59,6 +60,7 @@ struct qcpu {
 	void **v_mag;            /* [I] the slab allocator's, by class */
 	struct qthread *v_idle;  /* [I] */
 	struct qcpu_sched *v_sched; /* [I] run queue, timers, inbox */
+	struct trace_ring *v_ring;  /* [a] where to record, or NULL */
 };
 
 /*
@@ -92,6 +94,7 @@ struct qthread {
 	struct qtimer *t_timer;    /* [I] for sleeps with a deadline */
 	const struct qwaitq *t_wq; /* what it sleeps on, for debuggers */
 	uint64_t t_trace;          /* trace of system calls: start time */
+	uint32_t t_id;             /* [I] of the stack: for traces */
 	char t_name[24];
 };
 

@@ -16,6 +16,13 @@
  */
 #include "impl.h"
 
+#include "trace.h"
+
+static const struct qtrace_event ev_timer = { .te_name = "timer",
+	.te_cat = "sched",
+	.te_phase = QTRACE_INSTANT,
+	.te_arg = { "late_ns" } };
+
 #define SLOT_BITS  6u
 #define TICK_NEVER ((UINT64_C(1) << (SLOT_BITS * QWHEEL_LEVELS)) - 1)
 
@@ -106,6 +113,8 @@ wheel_fire(struct qcpu *v, struct qtimer *tm)
 	struct qwheel *w = &v->v_sched->r_wheel;
 	void (*fn)(struct qtimer *) = tm->tm_fn;
 
+	if (qtrace_on(v))
+		qtrace_put(v, &ev_timer, qclock_mono(k) - tm->tm_when, 0, 0);
 	wheel_remove(w, tm);
 	__atomic_store_n(&w->wh_running, tm, __ATOMIC_RELAXED);
 	vspin_unlock(k, &w->wh_lock);

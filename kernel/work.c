@@ -9,7 +9,15 @@
 #include "impl.h"
 
 #include "slab.h"
+#include "trace.h"
 #include "work.h"
+
+static const struct qtrace_event ev_work = { .te_name = "work",
+	.te_cat = "work",
+	.te_phase = QTRACE_BEGIN };
+static const struct qtrace_event ev_worked = { .te_name = "work",
+	.te_cat = "work",
+	.te_phase = QTRACE_END };
 
 static const struct qtag work_tag = { "work" };
 
@@ -76,7 +84,9 @@ run_one(struct qworkq *q)
 	wk->wk_state &= ~WK_QUEUED;
 	q->wq_now = wk;
 	qspin_unlock(&q->wq_lock);
+	qtrace(qcpu_current(), &ev_work, 0, 0, 0);
 	wk->wk_fn(wk);
+	qtrace(qcpu_current(), &ev_worked, 0, 0, 0);
 	qspin_lock(&q->wq_lock);
 	q->wq_now = NULL;
 	q->wq_done++;

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # Tools, flags and directories.  What a user may set: CC, CFLAGS, LDFLAGS,
-# WERROR, SANITIZE, BUILD, PREFIX, DESTDIR, V.
+# WERROR, SANITIZE, TRACE, BUILD, PREFIX, DESTDIR, V.
 
 VERSION := 0.1
 
@@ -25,9 +25,16 @@ ifneq ($(origin BUILD),command line)
 BUILD := build
 endif
 
+# TRACE=no leaves the trace of kernel/trace.h out, to see what it costs.
+TRACE ?= yes
+ifeq ($(filter yes no,$(TRACE)),)
+$(error TRACE is '$(TRACE)', and not yes or no)
+endif
+
 comma    := ,
 mode     := $(subst $(comma),-,$(SANITIZE))
-B        := $(BUILD)$(if $(FUZZ),/fuzz,$(if $(mode),/san-$(mode)))
+B        := $(BUILD)$(if $(filter no,$(TRACE)),/notrace)$(if \
+	$(FUZZ),/fuzz,$(if $(mode),/san-$(mode)))
 
 # The address sanitizer runs under clang where there is one, so that both
 # compilers see all of the code; everything else is built with gcc.

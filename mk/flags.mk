@@ -28,7 +28,7 @@ san_cflags += $(if $(findstring clang,$(cc_version)),,-Wno-tsan)
 endif
 
 common_flags := -std=gnu11 $(CFLAGS) -fno-omit-frame-pointer -fno-common \
-	$(warn_flags) $(san_cflags)
+	$(warn_flags) $(san_cflags) $(if $(filter no,$(TRACE)),-DQUERN_NO_TRACE)
 
 # Freestanding: kernel/ and components/.  Nothing but the compiler's own
 # headers is in reach.

@@ -61,9 +61,14 @@ fuzz-run: $(addprefix $B/,$(fuzzers))
 bench_names := $(or $(BENCH),$(patsubst b_%,%,$(notdir $(benches))))
 bench_progs := $(foreach n,$(bench_names),$(or $(filter %/b_$n,$(benches)),$(if \
 	$(filter bench,$(MAKECMDGOALS)),$(error there is no bench '$n'))))
+# The base is also built without its trace, which is how its cost is measured.
+notrace := $(filter %/b_base,$(bench_progs))
 bench: $(addprefix $B/,$(bench_progs))
 	@mkdir -p $B/bench
-	@sh mk/bench.sh $B $(bench_progs)
+	$(if $(notrace),+@$(MAKE) QUERN_INNER=1 SANITIZE= TRACE=no \
+	    $(BUILD)/notrace/$(notrace))
+	@QUERN_BENCH_NOTRACE=$(if $(notrace),$(BUILD)/notrace/$(notrace)) \
+	    sh mk/bench.sh $B $(bench_progs)
 
 # --- the rest ---------------------------------------------------------------
 

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include <kernel/impl.h>
+#include <kernel/rwlock.h>
 #include <kernel/slab.h>
 #include <quern/posix.h>
 #include <quern/sim.h>
@@ -277,6 +278,56 @@ host_null_call_twice(void *arg)
 
 #define BYTES 300000u
 
+/* What `exe` --pipe-byte prints; 0: it does not run. */
+static double
+other_pipe_byte(const char *exe)
+{
+	char command[512];
+	double ns = 0;
+	FILE *f;
+
+	snprintf(command, sizeof(command), "exec '%s' --pipe-byte", exe);
+	f = popen(command, "r");
+	if (f == NULL)
+		die("popen");
+	if (fscanf(f, "%lf", &ns) != 1)
+		ns = 0;
+	if (pclose(f) != 0)
+		ns = 0;
+	return ns;
+}
+
+/*
+ * The trace compiled in and off over a build without: both as processes of
+ * their own, in turn, so that neither has the other's memory behind it.
+ */
+static void
+trace_row(void)
+{
+	const char *without = getenv("QUERN_BENCH_NOTRACE");
+	double a[RUNS], b[RUNS];
+	char self[256];
+	ssize_t n;
+	unsigned i;
+
+	n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	if (n < 0)
+		die("/proc/self/exe");
+	self[n] = '\0';
+	for (i = 0; i < RUNS && without != NULL; i++) {
+		a[i] = other_pipe_byte(self);
+		b[i] = other_pipe_byte(without);
+		if (a[i] <= 0 || b[i] <= 0)
+			without = NULL;
+	}
+	if (without == NULL)
+		printf("trace_off_overhead left out: "
+		       "QUERN_BENCH_NOTRACE names no build without it\n");
+	else
+		put_row("trace_off_overhead", median(a, RUNS) / median(b, RUNS),
+		    "ratio", NULL, 0);
+}
+
 static double
 pipe_byte(void *arg)
 {
@@ -304,6 +355,22 @@ host_pipe_byte(void *arg)
 		if (write(fd[1], &c, 1) != 1 || read(fd[0], &c, 1) != 1)
 			die("host's pipe");
 	return (now_ns() - t) / BYTES;
+}
+
+/* b_base --pipe-byte: one figure on standard output. */
+static int
+only_pipe_byte(void)
+{
+	double v[RUNS];
+	unsigned i;
+	int fd[2];
+
+	if (quern_pipe2(proc, fd, 0) != 0)
+		die("pipe");
+	for (i = 0; i < RUNS; i++)
+		v[i] = pipe_byte(fd);
+	printf("%f\n", median(v, RUNS));
+	return 0;
 }
 
 /* ---- locks and memory: in the kernel ------------------------------------------ */
@@ -348,6 +415,57 @@ mutex(void *arg)
 	(void)arg;
 	(void)in_kernel(mutex_body, &ns);
 	return ns;
+}
+
+/* For reading once, for writing once. */
+static int64_t
+rwlock_body(void *arg)
+{
+	struct qrwlock rw;
+	double t;
+	unsigned i;
+
+	qrw_init(&rw, "bench");
+	t = now_ns();
+	for (i = 0; i < LOCKS; i++) {
+		qrw_rdlock(&rw);
+		escape(&rw);
+		qrw_rdunlock(&rw);
+		qrw_wrlock(&rw);
+		escape(&rw);
+		qrw_wrunlock(&rw);
+	}
+	*(double *)arg = (now_ns() - t) / LOCKS;
+	return 0;
+}
+
+static double
+rwlock(void *arg)
+{
+	double ns;
+
+	(void)arg;
+	(void)in_kernel(rwlock_body, &ns);
+	return ns;
+}
+
+static double
+host_rwlock(void *arg)
+{
+	pthread_rwlock_t rw = PTHREAD_RWLOCK_INITIALIZER;
+	double t = now_ns();
+	unsigned i;
+
+	(void)arg;
+	for (i = 0; i < LOCKS; i++) {
+		pthread_rwlock_rdlock(&rw);
+		escape(&rw);
+		pthread_rwlock_unlock(&rw);
+		pthread_rwlock_wrlock(&rw);
+		escape(&rw);
+		pthread_rwlock_unlock(&rw);
+	}
+	return (now_ns() - t) / LOCKS;
 }
 
 static double
@@ -714,6 +832,7 @@ memory_rows(void)
 	unsigned i;
 
 	row("mutex", "ns", mutex, NULL, "pthread_mutex", host_mutex, NULL);
+	row("rwlock", "ns", rwlock, NULL, "pthread_rwlock", host_rwlock, NULL);
 	for (i = 0; i < 3; i++)
 		row(names[i], "ns", slab, &sizes[i], "malloc", host_malloc,
 		    &sizes[i]);
@@ -743,8 +862,6 @@ main(int argc, char **argv)
 	pthread_barrier_t over;
 	pthread_t t;
 
-	if (argc != 2 || (out = fopen(argv[1], "w")) == NULL)
-		die("usage: b_base FILE");
 	pin(0);
 	pthread_barrier_init(&over, NULL, 2);
 	if (pthread_create(&t, NULL, bystander, &over) != 0)
@@ -753,9 +870,14 @@ main(int argc, char **argv)
 	    quern_proc_create(kernel, &proc) != 0 ||
 	    quern_proc_create(kernel, &second) != 0)
 		die("create");
+	if (argc == 2 && strcmp(argv[1], "--pipe-byte") == 0)
+		return only_pipe_byte();
+	if (argc != 2 || (out = fopen(argv[1], "w")) == NULL)
+		die("usage: b_base FILE");
 	row("create_rss_kib", "KiB", create_rss, NULL, NULL, NULL, NULL);
 	row("create_destroy_us", "us", create_destroy, NULL, NULL, NULL, NULL);
 	call_rows();
+	trace_row();
 	memory_rows();
 	row("switch", "ns", thread_switch, NULL, "futex", futex_pingpong, NULL);
 	row("sim_decisions_per_s", "1/s", sim_decisions, NULL, NULL, NULL,

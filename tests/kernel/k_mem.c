@@ -51,7 +51,7 @@ ram_free(struct shared *s)
 {
 	struct quern_stats st;
 
-	KCHECK_EQ(s->e, quern_stats(s->k, &st), 0);
+	kernel_stats(s->k, &st, true);
 	return st.st_ram_free;
 }
 
@@ -479,7 +479,7 @@ inuse(struct shared *s)
 {
 	struct quern_stats st;
 
-	KCHECK_EQ(s->e, quern_stats(s->k, &st), 0);
+	kernel_stats(s->k, &st, true);
 	return st.st_inuse;
 }
 

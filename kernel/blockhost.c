@@ -245,6 +245,22 @@ static const struct qdisk_ops host_ops = {
 	.do_size = host_size,
 };
 
+void
+block_drain(struct quern *k)
+{
+	struct hostdisk *hd;
+	struct qdisk *d;
+	struct qlist *l;
+
+	QLIST_FOREACH(l, &k->k_disks) {
+		d = QLIST_ELEM(l, struct qdisk, qd_link);
+		if (d->qd_ops != &host_ops)
+			continue;
+		hd = d->qd_priv;
+		k->k_hyper->blk_close(k->k_ctx, hd->hd_id);
+	}
+}
+
 int
 qdisk_open(struct quern *k, const char *name, unsigned flags, struct qdisk **dp)
 {

@@ -72,10 +72,12 @@ open_part(struct opening *og)
 	struct qdisk *view = NULL;
 	char name[QDISK_NAMELEN];
 	unsigned part = og->og_opt->do_part;
+	int error;
 
 	qsnprintf(name, sizeof(name), og->og_cow ? "%s,part=%u" : "%s",
 	    og->og_name, part);
-	return stack(og, view, qpart_open(og->og_disk, part, name, &view));
+	error = qpart_open(og->og_disk, part, name, &view);
+	return stack(og, view, error);
 }
 
 static int
@@ -87,9 +89,10 @@ open_cow(struct opening *og)
 	unsigned flags = 0;
 	int error;
 
-	if (sidename == NULL)
-		return stack(og, view,
-		    qdisk_cow(og->og_disk, og->og_name, &view));
+	if (sidename == NULL) {
+		error = qdisk_cow(og->og_disk, og->og_name, &view);
+		return stack(og, view, error);
+	}
 	if ((og->og_opt->do_flags & QUERN_DISK_DIRECT) != 0)
 		flags |= QUERN_BLK_DIRECT;
 	qsnprintf(name, sizeof(name), "%s,side", og->og_name);

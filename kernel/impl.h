@@ -430,6 +430,11 @@ int proc_end_all(struct quern *k);
 
 void proc_interrupts(struct quern *k);
 void trace_backtrace(struct quern *k, struct qthread *t, uintptr_t fp);
+/*
+ * Have the host end what disks still have in flight, before the memory goes that
+ * it is for: of a kernel that died.  On a host's stack; nobody is inside.
+ */
+void block_drain(struct quern *k);
 int component_start(struct quern *k, const struct quern_config *cfg);
 void component_stop(struct quern *k);
 

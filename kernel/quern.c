@@ -226,6 +226,7 @@ undo(struct quern *k)
 	uint64_t leaks = 0;
 
 	stop_runners(k);
+	block_drain(k);
 	if (!k->k_dead)
 		leaks = mem_leaks(k);
 	thread_destroy_all(k);

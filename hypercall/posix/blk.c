@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Disks that are files and block devices of the host: "file:PATH".
+ * Disks: files and block devices of the host, "file:PATH", and what nbd.c has.
  *
  * The image is locked by an open-file-description lock, shared for a reader and
  * exclusive for a writer, so a second writer is refused, in this process and in
@@ -97,6 +97,18 @@ open_image(struct machine *m, const char *path, unsigned flags,
 	return error;
 }
 
+/* Nothing is in flight, no server has it. */
+static void
+close_bdev(struct bdev *b)
+{
+	if (b->b_fd >= 0) {
+		/* By hand: io_uring may hold on to the file a little longer. */
+		(void)lock_image(b->b_fd, F_UNLCK);
+		close(b->b_fd);
+	}
+	free(b);
+}
+
 int
 host_blk_open(void *ctx, const char *name, unsigned flags,
     struct quern_blk_info *info, uint32_t *idp)
@@ -106,12 +118,14 @@ host_blk_open(void *ctx, const char *name, unsigned flags,
 	uint32_t id;
 	int error;
 
-	if (strncmp(name, SCHEME, strlen(SCHEME)) != 0)
+	if (strncmp(name, SCHEME, strlen(SCHEME)) != 0 && !host_nbd_is(name))
 		return -EPROTONOSUPPORT;
 	b = calloc(1, sizeof(*b));
 	if (b == NULL)
 		return -ENOMEM;
-	error = open_image(m, name + strlen(SCHEME), flags, info, b);
+	error = host_nbd_is(name) ?
+	    host_nbd_open(m, name, flags, info, b) :
+	    open_image(m, name + strlen(SCHEME), flags, info, b);
 	if (error != 0) {
 		free(b);
 		return error;
@@ -124,8 +138,9 @@ host_blk_open(void *ctx, const char *name, unsigned flags,
 		atomic_store(&m->m_bdev[id], b);
 	pthread_mutex_unlock(&m->m_lock);
 	if (id == HOST_NDISK) {
-		close(b->b_fd);
-		free(b);
+		if (b->b_nbd != NULL)
+			host_nbd_close(b);
+		close_bdev(b);
 		return -EMFILE;
 	}
 	*idp = id;
@@ -140,16 +155,15 @@ host_blk_close(void *ctx, uint32_t id)
 
 	if (b == NULL)
 		return;
+	if (b->b_nbd != NULL)
+		host_nbd_close(b);
 	/* Of a kernel that died: let what is in flight end, into its inbox. */
 	while (atomic_load(&b->b_inflight) != 0) {
 		(void)host_event_reap(m, UINT64_MAX >> (64 - m->m_ncpu));
 		sched_yield();
 	}
 	atomic_store(&m->m_bdev[id], NULL);
-	/* By hand: io_uring may hold on to the file a little longer. */
-	(void)lock_image(b->b_fd, F_UNLCK);
-	close(b->b_fd);
-	free(b);
+	close_bdev(b);
 }
 
 int64_t
@@ -169,6 +183,8 @@ host_blk_size(struct machine *m, const char *id)
 	b = atomic_load(&m->m_bdev[i]);
 	if (b == NULL)
 		return -ENOENT;
+	if (b->b_nbd != NULL)
+		return (int64_t)b->b_size;
 	if (b->b_isblk)
 		return ioctl(b->b_fd, BLKGETSIZE64, &size) == 0 ?
 		    (int64_t)size :
@@ -247,6 +263,27 @@ start(struct machine *m, unsigned cpu, struct quern_blk_op **ops,
 	return i;
 }
 
+/* Those of the first `n` that are for servers. */
+static void
+start_nbd(struct machine *m, unsigned cpu, struct quern_blk_op *ops, unsigned n)
+{
+	struct bdev *b;
+	unsigned i;
+	int error;
+
+	for (i = 0; i < n; i++) {
+		b = ops[i].b_id < HOST_NDISK ?
+		    atomic_load(&m->m_bdev[ops[i].b_id]) :
+		    NULL;
+		if (b == NULL || b->b_nbd == NULL || check(b, &ops[i]) != 0)
+			continue;
+		begin(b, cpu, &ops[i]);
+		error = host_nbd_add(b, &ops[i]);
+		if (error != 0)
+			ops[i].b_result = host_blk_result(ops[i].b_ev, error);
+	}
+}
+
 int
 host_blk_submit(void *ctx, unsigned cpu, struct quern_blk_op *ops, unsigned n)
 {
@@ -255,6 +292,7 @@ host_blk_submit(void *ctx, unsigned cpu, struct quern_blk_op *ops, unsigned n)
 	int fds[BATCH], error;
 	struct bdev *b;
 	unsigned i, g = 0, taken;
+	bool nbd = false;
 
 	if (n > BATCH)
 		n = BATCH;
@@ -267,17 +305,23 @@ host_blk_submit(void *ctx, unsigned cpu, struct quern_blk_op *ops, unsigned n)
 			ops[i].b_result = error;
 			continue;
 		}
+		if (b->b_nbd != NULL) {
+			nbd = true;
+			continue;
+		}
 		begin(b, cpu, &ops[i]);
 		fds[g] = b->b_fd;
 		good[g++] = &ops[i];
 	}
 	taken = g > 0 ? start(m, cpu, good, fds, g) : 0;
-	if (taken == g)
-		return (int)n;
 	/* Take back those for which there was no room, and all behind. */
 	for (i = taken; i < g; i++) {
 		b = (struct bdev *)(uintptr_t)good[i]->b_ev->e_host[1];
 		atomic_fetch_sub(&b->b_inflight, 1);
 	}
-	return (int)(good[taken] - ops);
+	if (taken < g)
+		n = (unsigned)(good[taken] - ops);
+	if (nbd)
+		start_nbd(m, cpu, ops, n);
+	return (int)n;
 }

@@ -13,8 +13,12 @@
 
 #include "impl.h"
 
+struct nbdev;
+
 struct bdev {
-	int b_fd;
+	int b_fd;            /* -1: b_nbd */
+	struct nbdev *b_nbd; /* nbd.c's, or NULL */
+	uint64_t b_size;     /* of that, in bytes */
 	bool b_rdonly, b_isblk;
 	uint32_t b_sector;
 	_Atomic uint32_t b_inflight;
@@ -52,6 +56,18 @@ host_blk_result(struct quern_event *ev, int64_t res)
 	/* A file that has become shorter, or a disk that is full. */
 	return res == want ? res : -EIO;
 }
+
+/*
+ * nbd.c, or nonbd.c without libnbd.  Is the name one of an NBD server's?  Open
+ * it: waits until the server has answered or its time is over; errors as of
+ * blk_open, -ETIMEDOUT and what connect(2) says.  Have its thread do an
+ * operation: -ENOMEM.  Close it: what is in flight ends with -EIO, now.
+ */
+bool host_nbd_is(const char *name);
+int host_nbd_open(struct machine *, const char *name, unsigned flags,
+    struct quern_blk_info *, struct bdev *);
+int host_nbd_add(struct bdev *, const struct quern_blk_op *op);
+void host_nbd_close(struct bdev *);
 
 /* Begin operations on a ring; how many, from the first, were taken. */
 unsigned host_ring_blk(struct machine *, unsigned cpu,

@@ -2,6 +2,7 @@
 /*
  * rwlock, seqlock, epochs and work queues.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,6 +20,7 @@ struct sync {
 	struct quern *k;
 	unsigned rounds;
 	bool broken; /* the planted bug of the case */
+	struct qmutex m;
 	struct qrwlock rw;
 	struct qseqlock sq;
 	uint64_t a, b;     /* equal, or somebody is writing */
@@ -250,8 +252,9 @@ note_panic(void *arg, const char *message)
 	strncpy(buf, message, 99);
 }
 
+/* Run fn, variant `which`: it must end in a panic that says `what`. */
 static void
-ranks(struct kenv *e)
+panics(struct kenv *e, int64_t (*fn)(void *), const char *what, unsigned which)
 {
 	struct quern_config c = kenv_config(e);
 	struct sync *s = calloc(1, sizeof(*s));
@@ -263,15 +266,72 @@ ranks(struct kenv *e)
 	c.arg = message;
 	s->e = e;
 	if (KCHECK_EQ(e, quern_create(&c, &s->k), 0)) {
-		KCHECK_EQ(e, kcall(s->k, rank_body, s), -Q_ENOTRECOVERABLE);
-		KCHECK(e,
-		    strcmp(message,
-			"lock a of rank 3 taken while rank 7 "
-			"is held") == 0);
+		s->rounds = which;
+		qmutex_init(&s->m, "test");
+		qrw_init(&s->rw, "test");
+		KCHECK_EQ(e, kcall(s->k, fn, s), -Q_ENOTRECOVERABLE);
+		if (!KCHECK(e, strstr(message, what) != NULL))
+			fprintf(stderr, "panic: %s\n", message);
 		while (quern_destroy(s->k) == -Q_EBUSY)
 			kpause(e);
 	}
 	free(s);
+}
+
+static void
+ranks(struct kenv *e)
+{
+	panics(e, rank_body, "lock a of rank 3 taken while rank 7 is held", 0);
+}
+
+/* What may sleep is refused under a spin lock, also when it would not have. */
+static int64_t
+sleep_body(void *arg)
+{
+	struct sync *s = arg;
+	struct qspin spin;
+
+	qspin_init(&spin);
+	qspin_lock(&spin);
+	switch (s->rounds) {
+	case 0:
+		qthread_yield();
+		break;
+	case 1:
+		(void)qthread_sleep_until(0, false);
+		break;
+	case 2:
+		qmutex_lock(&s->m);
+		break;
+	case 3:
+		qrw_rdlock(&s->rw);
+		break;
+	case 4:
+		qrw_wrlock(&s->rw);
+		break;
+	default:
+		return 0; /* with the lock held */
+	}
+	return 0;
+}
+
+static int64_t
+sleep_in_epoch(void *arg)
+{
+	(void)arg;
+	qepoch_enter();
+	(void)qthread_sleep_until(0, false);
+	return 0;
+}
+
+static void
+asleep(struct kenv *e)
+{
+	unsigned i;
+
+	for (i = 0; i < 6; i++)
+		panics(e, sleep_body, "t_spins", i);
+	panics(e, sleep_in_epoch, "t_spins", 0);
 }
 
 /* ---- running them ------------------------------------------------------------ */
@@ -355,6 +415,7 @@ const struct kcase ksync_cases[] = {
 	{ .name = "epoch", .body = epoch, .seeds = 1000 },
 	{ .name = "workq", .body = workq, .seeds = 300 },
 	{ .name = "ranks", .body = ranks, .seeds = 20 },
+	{ .name = "asleep", .body = asleep, .seeds = 20 },
 	{ .name = NULL },
 };
 

@@ -10,9 +10,9 @@
 #include "ktest.h"
 
 /* Of other headers. */
-extern const struct kcase ksync_cases[], kblock_cases[], kpipe_cases[],
-    kpoll_cases[], kepoll_cases[], kevent_cases[], kcalls_cases[], kfd_cases[],
-    kfile_cases[];
+extern const struct kcase ksync_cases[], ktrace_cases[], kblock_cases[],
+    kpipe_cases[], kpoll_cases[], kepoll_cases[], kevent_cases[],
+    kcalls_cases[], kfd_cases[], kfile_cases[];
 
 #define SECONDS 120
 
@@ -35,6 +35,7 @@ static const struct {
 	{ "t_panic", kpanic_cases },
 	{ "t_component", kcomponent_cases },
 	{ "t_sync", ksync_cases },
+	{ "t_trace", ktrace_cases },
 	{ "t_block", kblock_cases },
 	{ "t_pipe", kpipe_cases },
 	{ "t_poll", kpoll_cases },

@@ -181,11 +181,11 @@ report(struct qbio *b, int error)
 
 	if (error == -Q_EINVAL || error == -Q_EROFS || error == -Q_EOPNOTSUPP)
 		return;
-	if (__atomic_fetch_add(&d->qd_errors, 1, __ATOMIC_RELAXED) < 10)
-		qlog(d->qd_k, QUERN_LOG_ERR,
-		    "disk %s: %s at sector %lu, %lu sectors: error %d",
-		    d->qd_name, cmd_name(b->b_cmd), b->b_off / d->qd_sector,
-		    b->b_len / d->qd_sector, -error);
+	(void)__atomic_fetch_add(&d->qd_errors, 1, __ATOMIC_RELAXED);
+	qlog_limited(d->qd_k, &d->qd_rate, QUERN_LOG_ERR,
+	    "disk %s: %s at sector %lu, %lu sectors: error %d", d->qd_name,
+	    cmd_name(b->b_cmd), b->b_off / d->qd_sector,
+	    b->b_len / d->qd_sector, -error);
 }
 
 void

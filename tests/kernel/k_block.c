@@ -366,19 +366,29 @@ world_disk(struct kenv *e)
 	run_in_kernel(e, of_the_world);
 }
 
+/* A file of SIZE zeroes; `name` is the host's name of it. */
+static bool
+make_image(struct kenv *e, char name[64])
+{
+	int fd;
+
+	strcpy(name, "file:/tmp/quern-block-XXXXXX");
+	if (getenv("TMPDIR") != NULL && strlen(getenv("TMPDIR")) < 40)
+		snprintf(name, 64, "file:%s/XXXXXX", getenv("TMPDIR"));
+	fd = mkstemp(name + 5);
+	if (!KCHECK(e, fd >= 0 && ftruncate(fd, SIZE) == 0))
+		return false;
+	close(fd);
+	return true;
+}
+
 static void
 host_file(struct kenv *e, struct quern_host host)
 {
-	char name[64] = "file:/tmp/quern-block-XXXXXX";
-	int fd;
+	char name[64];
 
-	if (getenv("TMPDIR") != NULL && strlen(getenv("TMPDIR")) < 40)
-		snprintf(name, sizeof(name), "file:%s/XXXXXX",
-		    getenv("TMPDIR"));
-	fd = mkstemp(name + 5);
-	if (!KCHECK(e, fd >= 0 && ftruncate(fd, SIZE) == 0))
+	if (!make_image(e, name))
 		return;
-	close(fd);
 	e->quiet = true;
 	e->arg = name;
 	e->host = host;
@@ -400,6 +410,237 @@ file_disk_noring(struct kenv *e)
 	};
 
 	host_file(e, quern_posix_with(&pc));
+}
+
+/* ---- what hosts do with requests ------------------------------------------------ */
+
+/*
+ * A host around a host: counts the requests whose submission had completed them
+ * when it came back, and those that ended with -ECANCELED; of the first, the
+ * first `hh_cancel` are not begun but end so at once.
+ */
+static struct {
+	const struct quern_hyper *hh_inner;
+	const struct quern_upcalls *hh_up;
+	struct quern_hyper hh_table;
+	struct quern_upcalls hh_upcalls;
+	void *hh_core;
+	uint32_t hh_cancel, hh_canceled, hh_inline; /* [a] */
+	unsigned hh_depth;
+} hh;
+
+static void
+hh_event(void *core, struct quern_event *ev, int64_t result)
+{
+	if (result == -Q_ECANCELED)
+		__atomic_fetch_add(&hh.hh_canceled, 1, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&hh.hh_inline, hh.hh_depth, __ATOMIC_RELAXED);
+	hh.hh_up->event(core, ev, result);
+}
+
+static int
+hh_begin(void *arg, const struct quern_machine *m,
+    const struct quern_upcalls *up, void **ctxp, void **corep)
+{
+	int error;
+
+	hh.hh_up = up;
+	hh.hh_upcalls = *up;
+	hh.hh_upcalls.event = hh_event;
+	error = hh.hh_inner->begin(arg, m, &hh.hh_upcalls, ctxp, corep);
+	hh.hh_core = *corep;
+	return error;
+}
+
+static int
+hh_submit(void *ctx, unsigned cpu, struct quern_blk_op *ops, unsigned n)
+{
+	int taken;
+
+	if (n > 0 && hh.hh_cancel > 0) {
+		hh.hh_cancel--;
+		ops[0].b_ev->e_cpu = cpu;
+		ops[0].b_result = -Q_EINPROGRESS;
+		hh_event(hh.hh_core, ops[0].b_ev, -Q_ECANCELED);
+		return 1;
+	}
+	/* With one vCPU what comes now comes from this submission. */
+	hh.hh_depth = 1;
+	taken = hh.hh_inner->blk_submit(ctx, cpu, ops, n);
+	hh.hh_depth = 0;
+	return taken;
+}
+
+static void
+hh_wrap(struct kenv *e, uint32_t cancel)
+{
+	hh.hh_inner = e->host.h_ops;
+	hh.hh_table = *hh.hh_inner;
+	hh.hh_table.begin = hh_begin;
+	hh.hh_table.blk_submit = hh_submit;
+	hh.hh_cancel = cancel;
+	hh.hh_canceled = hh.hh_inline = 0;
+	e->host.h_ops = &hh.hh_table;
+}
+
+static int64_t
+of_a_canceler(void *arg)
+{
+	struct ctx *c = arg;
+	struct qdisk *d;
+
+	if (!KCHECK_EQ(c->e, qdisk_open(c->k, c->e->arg, 0, &d), 0))
+		return 0;
+	exercise(c, d);
+	hh.hh_cancel = 20;
+	together(c, d);
+	qdisk_put(d);
+	KCHECK_EQ(c->e, hh.hh_cancel, 0);
+	KCHECK_EQ(c->e, hh.hh_canceled, 60);
+	return 0;
+}
+
+/* The host's thread that began requests ends: they are begun again. */
+static void
+canceled(struct kenv *e)
+{
+	struct quern_sim_disk_config dc = { .size = SIZE, .latency_ns = 1000 };
+	struct quern_sim_disk *d;
+
+	hh_wrap(e, 40);
+	e->arg = (void *)(uintptr_t)"sim:d";
+	KCHECK_EQ(e, quern_sim_disk(e->sim, "d", &dc, &d), 0);
+	run_in_kernel(e, of_a_canceler);
+}
+
+static int64_t
+of_a_cache(void *arg)
+{
+	struct ctx *c = arg;
+	struct qdisk *d;
+
+	if (!KCHECK_EQ(c->e, qdisk_open(c->k, c->e->arg, 0, &d), 0))
+		return 0;
+	KCHECK_EQ(c->e, qdisk_write(d, 0, c->buf, SIZE), 0);
+	hh.hh_inline = 0;
+	KCHECK_EQ(c->e, qdisk_read(d, 4096, c->buf, 8192), 0);
+	/* The poller's thread answers where there is no io_uring. */
+	if (c->e->host.h_arg == NULL)
+		KCHECK_EQ(c->e, hh.hh_inline, have_ring(c->k));
+	qdisk_put(d);
+	return 0;
+}
+
+/* What the host has cached is there when submitting it returns. */
+static void
+cached(struct kenv *e)
+{
+	char name[64];
+
+	if (e->ncpu != 1 || e->runners != 0 || !make_image(e, name))
+		return;
+	hh_wrap(e, 0);
+	e->arg = name;
+	run_in_kernel(e, of_a_cache);
+	unlink(name + 5);
+}
+
+/* ---- the end of a thread that has begun requests ---- */
+
+#define BEGUN 48u
+
+struct begun {
+	struct ctx *c;
+	struct qdisk *d;
+	struct many m;
+	struct qbio b[BEGUN];
+	struct quern_iov iov[BEGUN];
+};
+
+/* Begin synchronous writes, which io_uring's own threads do, and go. */
+static int64_t
+begin_and_go(void *arg)
+{
+	struct begun *bg = arg;
+	unsigned i;
+
+	bg->m.left = BEGUN;
+	for (i = 0; i < BEGUN; i++) {
+		bg->iov[i] = (struct quern_iov){ bg->c->model + 4096 * i, 4096 };
+		bg->b[i] = (struct qbio){ .b_cmd = QUERN_BLK_WRITE,
+			.b_flags = QUERN_BLK_FUA,
+			.b_iov = &bg->iov[i],
+			.b_niov = 1,
+			.b_off = 4096 * i,
+			.b_len = 4096,
+			.b_done = one_done,
+			.b_arg = &bg->m };
+		qbio_submit(bg->d, &bg->b[i]);
+	}
+	return 0;
+}
+
+static void
+beginner(void *arg)
+{
+	struct begun *bg = arg;
+
+	KCHECK_EQ(bg->c->e, kcall(bg->c->k, begin_and_go, bg), 0);
+}
+
+static int64_t
+open_begun(void *arg)
+{
+	struct begun *bg = arg;
+
+	qwaitq_init(&bg->m.wq);
+	return qdisk_open(bg->c->k, bg->c->e->arg, 0, &bg->d);
+}
+
+static int64_t
+await_begun(void *arg)
+{
+	struct begun *bg = arg;
+	struct ctx *c = bg->c;
+
+	qspin_lock(&bg->m.wq.w_lock);
+	while (bg->m.left != 0) {
+		(void)qwaitq_sleep(&bg->m.wq, &bg->m.wq.w_lock, 0, QUERN_NEVER);
+		qspin_lock(&bg->m.wq.w_lock);
+	}
+	qspin_unlock(&bg->m.wq.w_lock);
+	KCHECK_EQ(c->e, bg->m.failed, 0);
+	KCHECK_EQ(c->e, qdisk_read(bg->d, 0, c->buf, 4096 * BEGUN), 0);
+	KCHECK(c->e, memcmp(c->buf, c->model, 4096 * BEGUN) == 0);
+	qdisk_put(bg->d);
+	return 0;
+}
+
+static void
+beginner_ends(struct kenv *e)
+{
+	char name[64];
+	struct begun *bg = calloc(1, sizeof(*bg));
+	struct ctx *c = calloc(1, sizeof(*c));
+	unsigned i;
+
+	bg->c = c;
+	c->e = e;
+	e->quiet = true;
+	e->arg = name;
+	if (make_image(e, name) && (c->k = kenv_kernel(e)) != NULL) {
+		for (i = 0; i < SIZE; i++)
+			c->model[i] = (uint8_t)draw(c, 256);
+		if (KCHECK_EQ(e, kcall(c->k, open_begun, bg), 0)) {
+			kspawn(e, beginner, bg);
+			kjoin(e);
+			KCHECK_EQ(e, kcall(c->k, await_begun, bg), 0);
+		}
+		kenv_destroy(e, c->k);
+		unlink(name + 5);
+	}
+	free(c);
+	free(bg);
 }
 
 /* ---- partition tables -------------------------------------------------------- */
@@ -560,6 +801,9 @@ const struct kcase kblock_cases[] = {
 	{ .name = "world_disk", .body = world_disk, .seeds = 100 },
 	{ .name = "file_disk", .body = file_disk },
 	{ .name = "file_disk_noring", .body = file_disk_noring },
+	{ .name = "canceled", .body = canceled, .seeds = 40, .nohost = true },
+	{ .name = "cached", .body = cached },
+	{ .name = "beginner_ends", .body = beginner_ends },
 	{ .name = "partitions", .body = partitions, .seeds = 10 },
 	{ .name = NULL },
 };

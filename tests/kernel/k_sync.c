@@ -249,7 +249,7 @@ note_panic(void *arg, const char *message)
 {
 	char *buf = arg;
 
-	strncpy(buf, message, 99);
+	strncpy(buf, message, 299);
 }
 
 /* Run fn, variant `which`: it must end in a panic that says `what`. */
@@ -258,7 +258,7 @@ panics(struct kenv *e, int64_t (*fn)(void *), const char *what, unsigned which)
 {
 	struct quern_config c = kenv_config(e);
 	struct sync *s = calloc(1, sizeof(*s));
-	char message[100] = "";
+	char message[300] = "";
 
 	e->quiet = true;
 	c = kenv_config(e);

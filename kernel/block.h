@@ -85,6 +85,7 @@ struct qdisk {
 	uint32_t qd_refs;               /* [a] */
 	uint32_t qd_cpu;             /* [a] vCPU of the embedder's last call */
 	uint64_t qd_errors;          /* [a] */
+	struct qlog_rate qd_rate;    /* of lines about them */
 	struct qlist qd_link;        /* [k_disk_lock] */
 	char qd_name[QDISK_NAMELEN]; /* [I] */
 };

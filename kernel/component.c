@@ -4,6 +4,8 @@
  */
 #include "impl.h"
 
+#include "proc.h"
+
 static bool
 is_started(struct quern *k, const struct quern_component *c)
 {
@@ -141,6 +143,14 @@ component_stop(struct quern *k)
 		if (c->c_fini != NULL)
 			c->c_fini(k, k->k_comp_state[k->k_ncomp_up]);
 	}
+}
+
+int64_t
+quern_run(struct quern_proc *p, int64_t (*fn)(void *), void *arg)
+{
+	if (p == NULL || fn == NULL)
+		return -Q_EFAULT;
+	return host_call(p->p_k, p, &p->p_cpu, fn, arg);
 }
 
 void *

@@ -12,6 +12,7 @@ extern "C" {
 #endif
 
 struct qsys_handler;
+struct quern_proc;
 
 /*
  * A component.  `init` runs once a kernel, in an order in which everything it
@@ -26,6 +27,14 @@ struct quern_component {
 	void (*c_fini)(struct quern *k, void *state);
 	const struct qsys_handler *c_calls; /* ended by a zero, or NULL */
 };
+
+/*
+ * Run fn(arg) in the kernel as a call of process `p`: the way from outside into
+ * a component that has no system calls of its own.  Like any call it waits for
+ * a vCPU, may sleep, and ends with what fn returns.  -EFAULT (p),
+ * -ENOTRECOVERABLE, -ENOMEM.
+ */
+int64_t quern_run(struct quern_proc *p, int64_t (*fn)(void *), void *arg);
 
 /* The state that `c` stored in this kernel, or NULL: not (yet) started. */
 void *qcomponent_state(struct quern *k, const struct quern_component *c);

@@ -51,11 +51,11 @@ same_under_destdir() {
 	    ! grep -rlF "$work" "$work/dest/opt/q/lib/pkgconfig"
 }
 
-# usage: example DIRECTORY SOURCES USES
+# usage: example DIRECTORY SOURCES PACKAGES
 example() {
 	srcs=$(for s in $2; do echo "$1/$s"; done)
-	pkgs=$(for u in $3; do echo "quern-$u"; done)
-	flags=$(pc --cflags --libs $pkgs) || return 1
+	# shellcheck disable=SC2086 # words
+	flags=$(pc --cflags --libs $3) || return 1
 	# shellcheck disable=SC2086 # words
 	${CC:-gcc} -Wall -Wextra -Werror $srcs $flags -o "$work/example" &&
 	    "$work/example" </dev/null
@@ -68,8 +68,8 @@ try 'the same under DESTDIR' same_under_destdir
 try 'every .pc file resolves' every_pc
 try 'nothing refers to the build' no_tree
 awk -F '\t' '$1 == "example"' "$b/check/manifest" >"$work/examples"
-while IFS='	' read -r _ dir srcs uses; do
-	try "$dir by pkg-config" example "$dir" "$srcs" "$uses"
+while IFS='	' read -r _ dir srcs pkgs; do
+	try "$dir by pkg-config" example "$dir" "$srcs" "$pkgs"
 done <"$work/examples"
 
 echo "$passed $failed 0" >"$b/check/install.tally"

@@ -2,7 +2,7 @@
 #
 # Programs.  bin/PROG/Makefile sets SRCS, USES, PKGS (and SRCS_pkg, SRCS_NO_pkg,
 # FLAGS, LIBS) as a unit's does, and MAN; it is linked with the archives.
-# examples/NAME/Makefile sets SRCS and USES; it is built the way a user would,
+# examples/NAME/Makefile sets SRCS, USES and PKGS; it is built the way a user would,
 # with what pkg-config says.  tests/DIR/Makefile sets USES, PKGS and
 #
 #	PROGS		test programs, SLOW among them left out of check-quick
@@ -145,7 +145,7 @@ $B/$1/$(notdir $1): $(parts.$1) $(call libs_of,$(closure.$1)) $B/stamp/$1.link \
     | $(order.$1)
 	$$(call say,EXAMPLE,$$@)
 	$$(Q)flags=$$$$(PKG_CONFIG_PATH=$B/pkgconfig $$(PKG_CONFIG) --cflags \
-	    --libs $(addprefix quern-,$(USES.$1))) && \
+	    --libs $(addprefix quern-,$(USES.$1)) $(PKGS.$1)) && \
 	$$(link.$1) -MMD -MP -MF $$@.d -o $$@ $$$$flags
 endef
 $(foreach p,$(examples),$(eval $(call example_rule,$p)))

@@ -92,7 +92,7 @@ $(foreach l,$(pcs),pc$(tab)$l$(nl))
 $(foreach p,$(bins),bin$(tab)$B/$p$(nl))
 $(foreach p,$(bins),$(foreach m,$(MAN.$p),man$(tab)$p/$m$(nl)))
 $(foreach p,$(examples),example$(tab)$p$(tab)$(strip $(SRCS.$p))$(tab)$(strip \
-	$(USES.$p))$(nl))
+	$(addprefix quern-,$(USES.$p)) $(PKGS.$p))$(nl))
 endef
 define write_manifest
 $(file >$B/check/manifest.new,$(manifest))

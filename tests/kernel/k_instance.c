@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <kernel/impl.h>
+#include <quern/component.h>
 #include <quern/slab.h>
 
 #include "khost.h"
@@ -436,6 +437,7 @@ bad_config(struct kenv *e)
 	KCHECK_EQ(e, quern_poll(NULL, 0), -Q_EFAULT);
 	KCHECK_EQ(e, quern_pollfd(NULL), -Q_EFAULT);
 	KCHECK_EQ(e, quern_stats(NULL, NULL), -Q_EFAULT);
+	KCHECK_EQ(e, quern_run(NULL, NULL, NULL), -Q_EFAULT);
 }
 
 /* All zero but the host. */

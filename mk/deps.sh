@@ -8,7 +8,7 @@
 # is missing and can't be installed.
 
 required='gcc make binutils pkgconf libffi-dev check libc6-dev'
-optional='liburing-dev libnbd-dev graphviz clang clang-format-14
+optional='liburing-dev libnbd-dev libedit-dev graphviz clang clang-format-14
     libclang-rt-14-dev llvm-14 g++ valgrind gdb nbdkit qemu-utils fio'
 
 status=${QUERN_DPKG_STATUS:-/var/lib/dpkg/status}

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # Programs.  bin/PROG/Makefile sets SRCS, USES, PKGS (and SRCS_pkg, SRCS_NO_pkg,
-# FLAGS, LIBS) as a unit's does, and MAN; it is linked with the archives.
+# FLAGS, LIBS) as a unit's does, and MAN; it is linked with the archives.  With
+# SYSCALLS = yes it has a table of the calls of all units that it is linked with.
 # examples/NAME/Makefile sets SRCS, USES and PKGS; it is built the way a user would,
 # with what pkg-config says.  tests/DIR/Makefile sets USES, PKGS and
 #
 #	PROGS		test programs, SLOW among them left out of check-quick
-#	SRCS_p		the sources of program p, p.c if not set; tests/... is
-#			taken from the top
+#	SRCS_p		the sources of program p, p.c if not set; tests/... and
+#			bin/... are taken from the top
 #	USES_p, PKGS_p	more units and packages for p
 #	TIMEOUT_p	seconds, where the usual 60 (300 if SLOW) don't do
 #	SHELL_TESTS	scripts for sh
@@ -16,6 +17,7 @@
 #	BENCHES		programs b_NAME that `make bench` runs
 #	FUZZERS		libFuzzer programs
 #	NOSAN, NOTSAN	programs not run under any sanitizer, the thread sanitizer
+#	RUNS		programs of bin/ that those of the directory run
 #
 # Programs in tests/ are linked with the units before localising, and so reach
 # their internals; they see the whole source tree as <kernel/impl.h>.
@@ -28,7 +30,7 @@ test_dirs := $(patsubst %/Makefile,%,$(sort $(wildcard tests/Makefile \
 
 define save_bin
 $(eval DIR.$1 := $1)
-$(foreach v,SRCS USES PKGS FLAGS LIBS MAN,$(eval $v.$1 := $$($v)))
+$(foreach v,SRCS USES PKGS FLAGS LIBS MAN SYSCALLS,$(eval $v.$1 := $$($v)))
 $(eval optpkgs.$1 := $$(sort $$(patsubst NO_%,%,$$(patsubst SRCS_%,%,$$(filter \
 	SRCS_%,$$(.VARIABLES))))))
 $(foreach p,$(optpkgs.$1),$(call add_optional,$1,$p))
@@ -75,7 +77,9 @@ linked   := $(progs) $(soaks) $(benches) $(if $(FUZZ),$(fuzzers))
 # --- bin/ -------------------------------------------------------------------
 
 $(foreach p,$(bins),\
-	$(eval objs.$p := $(call objects,$(SRCS.$p),$B/obj/$p))\
+	$(eval gensrcs.$p := $(if $(SYSCALLS.$p),calltab.c))\
+	$(eval objs.$p := $(call objects,$(SRCS.$p),$B/obj/$p) \
+		$(call objects,$(gensrcs.$p),$B/obj/$p/gen))\
 	$(eval order.$p := $(call links_of,$(closure.$p)))\
 	$(eval flags.$p := $(host_flags) -iquote $p \
 		$(call incs_of,$(closure.$p)) $(call pkg_cflags,$(pkgs.$p)) \
@@ -84,7 +88,7 @@ $(foreach p,$(bins),\
 	$(eval link.$p := $(CC) $(link_flags) $(parts.$p) \
 		$(call pkg_libs,$(pkgs.$p)) $(LIBS.$p) $(foreach \
 		x,$(closure.$p),$(LIBS.$x)))\
-	$(eval dirs += $(dir $(objs.$p) $B/$p $B/stamp/$p)))
+	$(eval dirs += $B/gen/$p $(dir $(objs.$p) $B/$p $B/stamp/$p)))
 
 # $(call link_rule,output,owner,parts)
 define link_rule
@@ -96,6 +100,9 @@ endef
 define bin_rules
 $(foreach s,$(SRCS.$1),$(call compile_rule,$(call \
 	objects,$s,$B/obj/$1),$1/$s,$1)$(nl))
+$(foreach s,$(gensrcs.$1),$(call compile_rule,$(call \
+	objects,$s,$B/obj/$1/gen),$B/gen/$1/$s,$1)$(nl))
+$(foreach s,$(gensrcs.$1),$(call awk_rule,$B/gen/$1/$s,$(closure.$1),$s)$(nl))
 $(call link_rule,$B/$1,$1,$(parts.$1))
 endef
 $(foreach p,$(bins),$(eval $(call bin_rules,$p)))
@@ -103,7 +110,7 @@ $(foreach p,$(bins),$(eval $(call bin_rules,$p)))
 # --- tests/ -----------------------------------------------------------------
 
 # Sources are compiled once for all the programs of a directory.
-src_path = $(if $(filter tests/%,$2),$2,$1/$2)
+src_path = $(if $(filter tests/% bin/%,$2),$2,$1/$2)
 $(foreach d,$(test_dirs),\
 	$(eval mine := $(filter $(addprefix $d/,$(programs.$d)),$(linked)))\
 	$(eval clos := $(call closure_of,$(foreach p,$(mine),$(USES.$p))))\

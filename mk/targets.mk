@@ -32,7 +32,12 @@ endef
 test_env = MAKE='$(MAKE)' CC='$(CC)' PKG_CONFIG='$(PKG_CONFIG)' \
 	QUERN_BUILD='$B' QUERN_MODE='$(SANITIZE)' QUERN_FACTOR=$(san_factor)
 
-test: $(addprefix $B/,$(run_progs)) $(if $(run_shells),all)
+# What the programs of these names run.
+runs_of = $(filter $(bin_progs),$(foreach d,$(sort $(foreach p,$1,$(DIR.$p))),\
+	$(addprefix $B/bin/,$(RUNS.$d))))
+
+test: $(addprefix $B/,$(run_progs)) $(call runs_of,$(run_progs)) \
+    $(if $(run_shells),all)
 	$(file >$B/check/list,$(call run_list,$(run_progs),$(run_shells)))
 	@$(test_env) sh mk/runtests.sh $B/check/list $B/check/tally
 
@@ -42,7 +47,7 @@ check:
 check-quick:
 	+@MAKE='$(MAKE)' BUILD='$(BUILD)' sh mk/check.sh quick
 
-soak: $(addprefix $B/,$(call chosen,$(soaks)))
+soak: $(addprefix $B/,$(call chosen,$(soaks))) $(call runs_of,$(soaks))
 	$(file >$B/check/soak.list,$(call run_list,$(call chosen,$(soaks))))
 	@$(test_env) QUERN_SOAK=1 sh mk/runtests.sh $B/check/soak.list \
 	    $B/check/soak.tally

@@ -20,7 +20,8 @@
 # SRCS.U, USES.U and so on.
 
 unit_vars := SRCS USES EXPORT DESC PUBLIC SYSCALLS PKGS HOST FLAGS LIBS
-prog_vars := MAN PROGS SHELL_TESTS SLOW BENCHES SOAK FUZZERS NOSAN NOTSAN ALONE
+prog_vars := MAN PROGS SHELL_TESTS SLOW BENCHES SOAK FUZZERS NOSAN NOTSAN ALONE \
+	RUNS
 all_vars  := $(unit_vars) $(prog_vars)
 
 define nl
@@ -175,11 +176,11 @@ $(call pc_of,$1): $B/stamp/$1.pc
 	$$(file >$$@,$$(call pc_text,$1))
 endef
 
-# $(call awk_rule,file,unit,kind)
+# $(call awk_rule,file,units,kind)
 define awk_rule
 $1: kernel/syscalls.def kernel/makesyscalls.awk
 	$$(call say,AWK,$$@)
-	$$(Q)awk -f kernel/makesyscalls.awk -v unit=$2 -v out=$3 \
+	$$(Q)awk -f kernel/makesyscalls.awk -v unit='$(strip $2)' -v out=$3 \
 	    kernel/syscalls.def >$$@
 endef
 

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the program is linked with besides the base: a line a component.
+ */
+#include <stddef.h>
+
+#include <quern/component.h>
+
+#include "quern.h"
+
+const struct quern_component *const linked_components[] = {
+	NULL,
+};

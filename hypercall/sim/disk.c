@@ -72,13 +72,14 @@ page_own(struct page **slot)
 
 	if (old != NULL && old->p_refs == 1)
 		return old;
-	p = old != NULL ? malloc(sizeof(*p)) : calloc(1, sizeof(*p));
+	p = aligned_alloc(_Alignof(struct page), sizeof(*p));
 	if (p == NULL)
 		return NULL;
-	if (old != NULL) {
+	if (old != NULL)
 		memcpy(p->p_data, old->p_data, sizeof(p->p_data));
-		page_put(old);
-	}
+	else
+		memset(p->p_data, 0, sizeof(p->p_data));
+	page_put(old);
 	p->p_refs = 1;
 	*slot = p;
 	return p;

@@ -24,6 +24,7 @@
 #include <quern/posix.h>
 #include <quern/sim.h>
 
+#include "blk.h"
 #include "guestcall.h"
 
 #define RUNS 9u
@@ -886,6 +887,8 @@ main(int argc, char **argv)
 	pin(-1);
 	row("wake_other_ns", "ns", wake_other, NULL, NULL, NULL, NULL);
 	guest_rows();
+	if (bench_blk(put_row) != 0)
+		die("disks");
 	pthread_barrier_wait(&over);
 	pthread_join(t, NULL);
 	if (quern_destroy(kernel) != 0 || fclose(out) != 0)

@@ -26,7 +26,9 @@ sim_blk_open(void *ctx, const char *name, unsigned flags,
 	d = disk_find(m->m_w, name + 4);
 	if (d == NULL)
 		return -ENOENT;
-	if (d->d_opens != 0 && (flags & QUERN_BLK_RDONLY) == 0)
+	/* As of files: any number of readers, or one writer. */
+	if (d->d_opens != 0 &&
+	    ((flags & QUERN_BLK_RDONLY) == 0 || d->d_written))
 		return -EBUSY;
 	if (d->d_cfg.rdonly && (flags & QUERN_BLK_RDONLY) == 0)
 		return -EACCES;
@@ -38,6 +40,7 @@ sim_blk_open(void *ctx, const char *name, unsigned flags,
 		return -EMFILE;
 	m->m_disk[id] = d;
 	d->d_opens++;
+	d->d_written = (flags & QUERN_BLK_RDONLY) == 0;
 	*info = (struct quern_blk_info){
 		.bi_size = d->d_cfg.size,
 		.bi_sector = d->d_cfg.sector,
@@ -161,14 +164,12 @@ static int64_t
 do_op(struct quern_sim_disk *d, const struct quern_blk_op *op)
 {
 	uint64_t mask = d->d_cfg.sector - 1;
-	int error;
 
 	if (d->d_dead)
 		return -EIO;
 	if (op->b_cmd == QUERN_BLK_FLUSH) {
 		d->d_stats.ds_flushes++;
-		error = disk_sync(d);
-		return error;
+		return strikes(d, d->d_cfg.eio_flush) ? -EIO : disk_sync(d);
 	}
 	if (((op->b_off | op->b_len) & mask) != 0 || op->b_len == 0 ||
 	    op->b_off > d->d_cfg.size || op->b_len > d->d_cfg.size - op->b_off)

@@ -8,11 +8,11 @@
  * it differs.
  *
  * What a crash may leave.  A write that has been acknowledged without FUA and
- * not been flushed is pending.  Without a cache nothing is; with a cache but in
- * order, a prefix of the pending writes survives; with reordering, any subset,
- * applied in order.  The last write that survives may be torn if it is the one
- * that was under way, or if the cache may hold half of it: any subset of its
- * units of `atomic` bytes.
+ * not been flushed is pending, and so is the one that was under way as the power
+ * failed.  Each is made of units of `atomic` bytes.  Without a cache nothing
+ * else is pending.  In order: a prefix of the writes survives, and of the next
+ * one any of its units.  With reordering: any units of any of them, applied in
+ * order.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -374,9 +374,38 @@ draw(uint64_t *state)
 	return z ^ (z >> 31);
 }
 
+/*
+ * What decides: a random number, or the bits of an index, each of which stands
+ * for a unit that survives.
+ */
+struct choice {
+	uint64_t c_bits;
+	bool c_index;
+};
+
+static bool
+next_bit(struct choice *c)
+{
+	bool bit;
+
+	if (!c->c_index)
+		return draw(&c->c_bits) % 2 == 0;
+	bit = (c->c_bits & 1) != 0;
+	c->c_bits >>= 1;
+	return bit;
+}
+
+/* How many units of `atomic` bytes a write is made of. */
+static uint64_t
+count_units(const struct quern_sim_disk *d, const struct wlog *g)
+{
+	return (g->g_off + g->g_len - 1) / d->d_cfg.atomic -
+	    g->g_off / d->d_cfg.atomic + 1;
+}
+
 /* Apply some of the atomic units of a write. */
 static int
-tear(struct quern_sim_disk *d, const struct wlog *g, uint64_t *rng)
+tear(struct quern_sim_disk *d, const struct wlog *g, struct choice *c)
 {
 	uint64_t off = g->g_off, end = g->g_off + g->g_len, next;
 	int error = 0;
@@ -385,7 +414,7 @@ tear(struct quern_sim_disk *d, const struct wlog *g, uint64_t *rng)
 		next = (off / d->d_cfg.atomic + 1) * d->d_cfg.atomic;
 		if (next > end)
 			next = end;
-		if (draw(rng) % 2 == 0)
+		if (next_bit(c))
 			error = medium_write(d, off,
 			    wlog_data(g, off - g->g_off), next - off);
 	}
@@ -397,32 +426,88 @@ static int
 survive(const struct quern_sim_disk *from, struct quern_sim_disk *to,
     uint64_t seed)
 {
+	struct choice c = { .c_bits = seed };
 	const struct wlog *g;
-	uint64_t rng = seed, i = 0, keep;
-	bool in;
+	uint64_t i = 0, keep, how;
 	int error = 0;
 
 	if (seed == 0)
 		return 0;
 	keep = seed == 1 ? from->d_npending :
-			   draw(&rng) % (from->d_npending + 1);
+			   draw(&c.c_bits) % (from->d_npending + 1);
 	for (g = from->d_pending; g != NULL && error == 0; g = g->g_next, i++) {
-		in = i < keep;
-		if (from->d_cfg.reorder && seed != 1)
-			in = draw(&rng) % 2 == 0;
-		/* The one that is just being written. */
-		if (seed != 1 && (g->g_cut || (i == keep && !in)) &&
-		    draw(&rng) % 2 == 0)
-			error = tear(to, g, &rng);
-		else if (in && (!g->g_cut || seed != 1))
+		/* 0: lost, 1: there, 2: torn */
+		if (seed == 1)
+			how = !g->g_cut;
+		else if (from->d_cfg.reorder)
+			how = draw(&c.c_bits) % 3;
+		else if (i == keep || g->g_cut)
+			how = i > keep ? 0 : 2 * (draw(&c.c_bits) % 2);
+		else
+			how = i < keep;
+		if (how == 1)
 			error = wlog_apply(to, g);
+		else if (how == 2)
+			error = tear(to, g, &c);
 	}
 	return error;
 }
 
-int
-quern_sim_disk_crash(struct quern_sim_disk *d, uint64_t seed, const char *name,
-    struct quern_sim_disk **dp)
+/* 2^n - 1, if that is below UINT64_MAX. */
+static uint64_t
+ones(uint64_t n)
+{
+	return n < 63 ? (UINT64_C(1) << n) - 1 : UINT64_MAX;
+}
+
+uint64_t
+quern_sim_disk_states(const struct quern_sim_disk *d)
+{
+	uint64_t units = 0, sum = 0, n;
+	const struct wlog *g;
+
+	for (g = d->d_pending; g != NULL; g = g->g_next) {
+		n = ones(count_units(d, g));
+		units += count_units(d, g);
+		sum = n < UINT64_MAX - 1 - sum ? sum + n : UINT64_MAX - 1;
+	}
+	if (d->d_cfg.reorder)
+		return ones(units) != UINT64_MAX ? ones(units) + 1 : UINT64_MAX;
+	return sum + 1;
+}
+
+/*
+ * The state with that number.  With reordering its bits say which units are
+ * there.  Otherwise the numbers run through the writes, each with the states in
+ * which all before it are there, none behind it, and of its own units those that
+ * the bits say, but not all: that is the first state of the next write.
+ */
+static int
+survive_index(const struct quern_sim_disk *from, struct quern_sim_disk *to,
+    uint64_t index)
+{
+	struct choice c = { .c_bits = index, .c_index = true };
+	const struct wlog *g;
+	uint64_t n;
+	int error = 0;
+
+	for (g = from->d_pending; g != NULL && error == 0; g = g->g_next) {
+		n = ones(count_units(from, g));
+		if (from->d_cfg.reorder) {
+			error = tear(to, g, &c);
+		} else if (c.c_bits < n) {
+			return tear(to, g, &c);
+		} else {
+			c.c_bits -= n;
+			error = wlog_apply(to, g);
+		}
+	}
+	return error;
+}
+
+/* A disk with the same medium. */
+static int
+clone(struct quern_sim_disk *d, const char *name, struct quern_sim_disk **dp)
 {
 	struct quern_sim_disk *n;
 	uint64_t i;
@@ -436,13 +521,66 @@ quern_sim_disk_crash(struct quern_sim_disk *d, uint64_t seed, const char *name,
 		if (n->d_medium[i] != NULL)
 			n->d_medium[i]->l_refs++;
 	}
-	error = survive(d, n, seed);
-	if (error != 0) {
-		quern_sim_disk_destroy(n);
-		return error;
-	}
 	*dp = n;
 	return 0;
+}
+
+/* The new disk is the caller's, or goes. */
+static int
+done(struct quern_sim_disk *n, int error, struct quern_sim_disk **dp)
+{
+	if (error != 0)
+		quern_sim_disk_destroy(n);
+	else
+		*dp = n;
+	return error;
+}
+
+int
+quern_sim_disk_crash(struct quern_sim_disk *d, uint64_t seed, const char *name,
+    struct quern_sim_disk **dp)
+{
+	struct quern_sim_disk *n;
+	int error = clone(d, name, &n);
+
+	return error != 0 ? error : done(n, survive(d, n, seed), dp);
+}
+
+int
+quern_sim_disk_state(struct quern_sim_disk *d, uint64_t index, const char *name,
+    struct quern_sim_disk **dp)
+{
+	uint64_t count = quern_sim_disk_states(d);
+	struct quern_sim_disk *n;
+	int error;
+
+	if (count == UINT64_MAX || index >= count)
+		return -EINVAL;
+	error = clone(d, name, &n);
+	return error != 0 ? error : done(n, survive_index(d, n, index), dp);
+}
+
+int
+quern_sim_disk_fork(struct quern_sim_disk *d, const char *name,
+    struct quern_sim_disk **dp)
+{
+	struct quern_sim_disk *n;
+	const struct wlog *g;
+	struct wlog *copy;
+	int error = clone(d, name, &n);
+
+	if (error != 0)
+		return error;
+	n->d_cut = d->d_cut;
+	n->d_dead = d->d_dead;
+	for (g = d->d_pending; g != NULL; g = g->g_next) {
+		copy = wlog_make(g->g_off, wlog_data(g, 0), g->g_len);
+		if (copy == NULL)
+			return done(n, -ENOMEM, dp);
+		copy->g_cut = g->g_cut;
+		pending_append(n, copy);
+	}
+	return done(n, 0, dp);
 }
 
 /* ---- behind the kernels' backs ----------------------------------------------------- */

@@ -47,6 +47,7 @@ struct quern_sim_disk {
 	uint64_t d_cut; /* writes until the power fails; 0: never */
 	bool d_dead;    /* it has */
 	unsigned d_opens;
+	bool d_written; /* the one that has it open may write */
 	struct quern_sim_disk_stats d_stats;
 };
 

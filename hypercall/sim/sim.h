@@ -102,6 +102,7 @@ struct quern_sim_disk_config {
 
 	/* Faults: one in so many operations of the kind; 0: none. */
 	uint32_t eio_read, eio_write;
+	uint32_t eio_flush;   /* and nothing has been made safe */
 	uint32_t lost_write;  /* acknowledged, never done */
 	uint32_t misdirected; /* done somewhere else */
 	uint32_t bit_rot;     /* a read finds a bit flipped, for good */
@@ -147,6 +148,26 @@ int quern_sim_disk_is_cut(const struct quern_sim_disk *d);
 int quern_sim_disk_crash(struct quern_sim_disk *d, uint64_t seed,
     const char *name, struct quern_sim_disk **dp)
     __attribute__((warn_unused_result));
+
+/*
+ * quern_sim_disk_states says how many states of `d` may survive a crash now,
+ * UINT64_MAX if they are 2^63 or more; quern_sim_disk_state makes disk `name` from
+ * the index-th, as quern_sim_disk_crash does.  State 0 has nothing that may be
+ * lost, the last has all.  Different indices are different survivals, though the
+ * contents may be the same.  -EINVAL (index, too many), -ENOMEM, -EEXIST.
+ */
+uint64_t quern_sim_disk_states(const struct quern_sim_disk *d);
+int quern_sim_disk_state(struct quern_sim_disk *d, uint64_t index,
+    const char *name, struct quern_sim_disk **dp)
+    __attribute__((warn_unused_result));
+
+/*
+ * Make disk `name` as `d` is now, with its config, what is pending and a cut
+ * that is to come; both go on for themselves.  It shares pages with `d` and is
+ * not open.  -ENOMEM, -EEXIST, -EINVAL (name).
+ */
+int quern_sim_disk_fork(struct quern_sim_disk *d, const char *name,
+    struct quern_sim_disk **dp) __attribute__((warn_unused_result));
 
 /*
  * quern_sim_disk_read and quern_sim_disk_write get at its contents behind the

@@ -543,6 +543,162 @@ side_cut(struct kenv *e)
 	power_cut(e);
 }
 
+/* ---- what a simulated disk may do to its kernel ---------------------------------- */
+
+#define FAULTY 65536u
+
+/* A disk of the world with 0x11 everywhere, open. */
+static struct qdisk *
+faulty(struct kenv *e, struct quern *k, const char *name,
+    const struct quern_sim_disk_config *faults, struct quern_sim_disk **sdp)
+{
+	struct quern_sim_disk_config dc = *faults;
+	static uint8_t image[FAULTY];
+	char hostname[32];
+	struct qdisk *d = NULL;
+
+	memset(image, 0x11, sizeof(image));
+	dc.size = dc.imagelen = FAULTY;
+	dc.image = image;
+	snprintf(hostname, sizeof(hostname), "sim:%s", name);
+	KCHECK_EQ(e, quern_sim_disk(e->sim, name, &dc, sdp), 0);
+	KCHECK_EQ(e, quern_disk_open(k, hostname, NULL, &d), 0);
+	return d;
+}
+
+/* How many bits differ from 0x11 everywhere. */
+static unsigned
+changed_bits(struct quern_sim_disk *sd)
+{
+	static uint8_t now[FAULTY];
+	unsigned i, n = 0;
+
+	(void)quern_sim_disk_read(sd, 0, now, FAULTY);
+	for (i = 0; i < FAULTY; i++)
+		n += (unsigned)__builtin_popcount(now[i] ^ 0x11u);
+	return n;
+}
+
+/* One of a kind of fault, at every operation: what becomes of a write. */
+static void
+strike(struct kenv *e, struct quern *k, const char *name,
+    const struct quern_sim_disk_config *faults, int write_error, int read_error,
+    int flush_error, unsigned bits)
+{
+	struct quern_sim_disk_stats st;
+	struct quern_sim_disk *sd;
+	struct qdisk *d = faulty(e, k, name, faults, &sd);
+	uint8_t buf[512];
+	unsigned n;
+
+	memset(buf, 0x77, sizeof(buf));
+	KCHECK_EQ(e, quern_disk_write(d, 4096, buf, 512), write_error);
+	KCHECK_EQ(e, quern_disk_flush(d), flush_error);
+	KCHECK_EQ(e, quern_disk_read(d, 4096, buf, 512), read_error);
+	n = changed_bits(sd);
+	/* The bit that rots may be one that the write has changed. */
+	if (faults->bit_rot != 0)
+		KCHECK(e, n + 1 == bits || n - 1 == bits);
+	else
+		KCHECK_EQ(e, n, bits);
+	quern_sim_disk_stats(sd, &st);
+	KCHECK(e, st.ds_faults > 0);
+	KCHECK_EQ(e, quern_disk_close(d), 0);
+}
+
+static void
+faults(struct kenv *e)
+{
+	static const struct quern_sim_disk_config
+	    eio_read = { .eio_read = 1 },
+	    eio_write = { .eio_write = 1 }, eio_flush = { .eio_flush = 1 },
+	    lost = { .lost_write = 1 }, astray = { .misdirected = 1 },
+	    rot = { .bit_rot = 1 };
+	const unsigned all = 512 * (unsigned)__builtin_popcount(0x11 ^ 0x77);
+	struct quern *k;
+
+	e->quiet = true;
+	k = kenv_kernel(e);
+	strike(e, k, "eio_read", &eio_read, 0, -Q_EIO, 0, all);
+	strike(e, k, "eio_write", &eio_write, -Q_EIO, 0, 0, 0);
+	strike(e, k, "eio_flush", &eio_flush, 0, 0, -Q_EIO, all);
+	strike(e, k, "lost", &lost, 0, 0, 0, 0);
+	strike(e, k, "astray", &astray, 0, 0, 0, all);
+	strike(e, k, "rot", &rot, 0, 0, 0, all);
+	kenv_destroy(e, k);
+}
+
+/* A flush that fails has made nothing safe. */
+static void
+failed_flush(struct kenv *e)
+{
+	static const struct quern_sim_disk_config dc = { .cache = 1,
+		.eio_flush = 1 };
+	struct quern_sim_disk *sd, *after;
+	struct quern *k;
+	struct qdisk *d;
+	uint8_t buf[512] = { 0 };
+
+	e->quiet = true;
+	k = kenv_kernel(e);
+	d = faulty(e, k, "d", &dc, &sd);
+	KCHECK_EQ(e, quern_disk_write(d, 0, buf, 512), 0);
+	KCHECK_EQ(e, quern_disk_flush(d), -Q_EIO);
+	KCHECK_EQ(e, quern_sim_disk_crash(sd, 0, "after", &after), 0);
+	KCHECK_EQ(e, changed_bits(after), 0);
+	KCHECK_EQ(e, quern_disk_close(d), 0);
+	kenv_destroy(e, k);
+}
+
+/*
+ * The power fails at each of some writes in turn: all before are there, it may
+ * be or not, nothing behind is; and each state can be opened again.
+ */
+static void
+cut_anywhere(struct kenv *e)
+{
+	static const struct quern_sim_disk_config dc = { .atomic = 512 };
+	struct quern_sim_disk *sd, *after;
+	struct quern *k;
+	struct qdisk *d;
+	uint8_t buf[1024];
+	uint64_t n, state;
+	unsigned i, there;
+
+	e->quiet = true;
+	k = kenv_kernel(e);
+	for (n = 1; n <= 6; n++) {
+		d = faulty(e, k, "d", &dc, &sd);
+		quern_sim_disk_cut(sd, n);
+		memset(buf, 0x22, sizeof(buf));
+		for (i = 0; i < 6; i++)
+			KCHECK_EQ(e, quern_disk_write(d, i * 1024, buf, 1024),
+			    i < n - 1 ? 0 : -Q_EIO);
+		KCHECK_EQ(e, quern_disk_close(d), 0);
+		/* Two sectors: neither, one, the other, both. */
+		KCHECK_EQ(e, quern_sim_disk_states(sd), 4);
+		for (state = 0; state < 4; state++) {
+			KCHECK_EQ(e,
+			    quern_sim_disk_state(sd, state, "after", &after),
+			    0);
+			KCHECK_EQ(e, quern_disk_open(k, "sim:after", NULL, &d),
+			    0);
+			for (i = there = 0; i < FAULTY; i += 512) {
+				KCHECK_EQ(e, quern_disk_read(d, i, buf, 512),
+				    0);
+				there += buf[0] == 0x22;
+			}
+			KCHECK_EQ(e, there,
+			    2 * (n - 1) +
+				(unsigned)__builtin_popcountll(state));
+			KCHECK_EQ(e, quern_disk_close(d), 0);
+			quern_sim_disk_destroy(after);
+		}
+		quern_sim_disk_destroy(sd);
+	}
+	kenv_destroy(e, k);
+}
+
 const struct kcase kblockapi_cases[] = {
 	{ .name = "in_memory", .body = in_memory },
 	{ .name = "file", .body = file },
@@ -551,6 +707,15 @@ const struct kcase kblockapi_cases[] = {
 	{ .name = "resized_part", .body = resized_part },
 	{ .name = "side_file", .body = side_file },
 	{ .name = "side_refused", .body = side_refused },
+	{ .name = "faults", .body = faults, .seeds = 20, .nohost = true },
+	{ .name = "failed_flush",
+	    .body = failed_flush,
+	    .seeds = 5,
+	    .nohost = true },
+	{ .name = "cut_anywhere",
+	    .body = cut_anywhere,
+	    .seeds = 10,
+	    .nohost = true },
 	{ .name = "side_cut", .body = side_cut, .seeds = 600, .nohost = true },
 	{ .name = NULL },
 };

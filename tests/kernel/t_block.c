@@ -2,6 +2,7 @@
 /*
  * Block devices on both hosts, and what crashes may leave of a simulated disk.
  */
+#include <errno.h>
 #include <string.h>
 
 #include "kmain.h"
@@ -105,6 +106,90 @@ START_TEST(crash_torn)
 }
 END_TEST
 
+/* ---- all states, by number -------------------------------------------------- */
+
+/* The sectors that are new in the state with that number. */
+static unsigned
+state(struct quern_sim_disk *d, uint64_t index)
+{
+	struct quern_sim_disk *s;
+	unsigned bits;
+
+	ck_assert_int_eq(quern_sim_disk_state(d, index, "state", &s), 0);
+	bits = survivors(s, 1, UNITS);
+	ck_assert_uint_eq(quern_sim_disk_states(s), 1);
+	quern_sim_disk_destroy(s);
+	return bits;
+}
+
+/*
+ * `writes` of equal length over eight sectors: there are `count` states, no two
+ * alike, and random draws find most of these and no others.
+ */
+static void
+enumerate(const struct quern_sim_disk_config *dc, unsigned writes,
+    uint64_t count)
+{
+	struct quern_sim_config sc = { .seed = 1 };
+	struct quern_sim *w;
+	struct quern_sim_disk *d, *fork;
+	unsigned char buf[UNITS * SECTOR], seen[1u << UNITS] = { 0 };
+	size_t len = UNITS / writes * SECTOR;
+	uint64_t i;
+	unsigned found = 0, bits;
+
+	memset(buf, 1, sizeof(buf));
+	ck_assert_int_eq(quern_sim_create(&sc, &w), 0);
+	ck_assert_int_eq(quern_sim_disk(w, "d", dc, &d), 0);
+	for (i = 0; i < writes; i++)
+		ck_assert_int_eq(quern_sim_disk_write(d, i * len, buf, len, 0),
+		    0);
+	ck_assert_uint_eq(quern_sim_disk_states(d), count);
+	ck_assert_int_eq(quern_sim_disk_state(d, count, "s", &fork), -EINVAL);
+	ck_assert_int_eq(quern_sim_disk_fork(d, "fork", &fork), 0);
+	ck_assert_int_eq(quern_sim_disk_fork(d, "fork", &fork), -EEXIST);
+	for (i = 0; i < count; i++) {
+		bits = state(d, i);
+		ck_assert(!seen[bits]);
+		seen[bits] = 1;
+		ck_assert_uint_eq(state(fork, i), bits);
+	}
+	if (count > 1)
+		ck_assert_uint_eq(state(d, 0), 0);
+	ck_assert_uint_eq(state(d, count - 1), (1u << UNITS) - 1);
+	for (i = 2; i < 3000; i++) {
+		bits = survivors(d, i, UNITS);
+		ck_assert_msg(seen[bits], "state %x has no number", bits);
+		found += seen[bits] == 1;
+		seen[bits] = 2;
+	}
+	ck_assert_uint_ge(found, count - count / 4);
+	/* A fork goes on for itself. */
+	ck_assert_int_eq(quern_sim_disk_write(fork, 60000, buf, SECTOR, 0), 0);
+	ck_assert_uint_eq(quern_sim_disk_states(d), count);
+	if (dc->cache)
+		ck_assert_uint_gt(quern_sim_disk_states(fork), count);
+	quern_sim_destroy(w);
+}
+
+START_TEST(states_by_number)
+{
+	struct quern_sim_disk_config dc = { .size = 65536 };
+
+	enumerate(&dc, 1, 1); /* no cache: nothing is pending */
+	dc.cache = 1;
+	enumerate(&dc, 8, 9);
+	enumerate(&dc, 1, 256);
+	enumerate(&dc, 4, 4 * 3 + 1);
+	dc.atomic = 4 * SECTOR;
+	enumerate(&dc, 1, 4);
+	dc.reorder = 1;
+	enumerate(&dc, 2, 4);
+	dc.atomic = SECTOR;
+	enumerate(&dc, 2, 256);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -115,6 +200,7 @@ main(void)
 	tcase_add_test(tc, crash_in_order);
 	tcase_add_test(tc, crash_reordered);
 	tcase_add_test(tc, crash_torn);
+	tcase_add_test(tc, states_by_number);
 	suite_add_tcase(s, tc);
 	return kmain(s);
 }

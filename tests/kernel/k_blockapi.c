@@ -454,6 +454,58 @@ side_refused(struct kenv *e)
 	end(c);
 }
 
+/* ---- too little memory ---------------------------------------------------------------- */
+
+/* Each allocation in turn fails; false: there was none left to fail. */
+static bool
+with_failure(struct kenv *e, struct ctx *c, uint64_t nth)
+{
+	struct quern_disk_options opt = { .do_side = c->side, .do_part = 2 };
+	struct quern_config qc = kenv_config(e);
+	struct quern_stats st;
+	struct qdisk *d;
+	struct quern *k;
+	uint64_t leaks = 0;
+	int error;
+
+	qc.fail_alloc = nth;
+	make_file(c, c->side, (off_t)quern_disk_side_size(32 * 512, 512));
+	error = quern_create(&qc, &k);
+	if (error != 0) {
+		KCHECK_EQ(e, error, -Q_ENOMEM);
+		return true;
+	}
+	error = quern_disk_open(k, c->base, &opt, &d);
+	if (error == 0) {
+		error = quern_disk_write(d, 512, c->want, 512);
+		KCHECK(e, error == 0 || error == -Q_ENOMEM);
+		error = quern_disk_zero(d, 0, 512);
+		KCHECK(e, error == 0 || error == -Q_ENOMEM);
+		error = quern_disk_read(d, 0, c->buf, 32 * 512);
+		KCHECK(e, error == 0 || error == -Q_ENOMEM);
+		KCHECK_EQ(e, quern_disk_close(d), 0);
+	} else {
+		KCHECK_EQ(e, error, -Q_ENOMEM);
+	}
+	KCHECK_EQ(e, quern_stats(k, &st), 0);
+	KCHECK_EQ(e, quern_destroy_count(k, &leaks), 0);
+	KCHECK_EQ(e, leaks, 0);
+	return st.st_allocs >= nth;
+}
+
+static void
+no_memory(struct kenv *e)
+{
+	struct ctx *c = begin(e);
+	uint64_t nth = 1;
+
+	partition(c);
+	while (with_failure(e, c, nth))
+		nth++;
+	KCHECK(e, nth > 20);
+	end(c);
+}
+
 /* ---- side files and power cuts ------------------------------------------------------- */
 
 #define BLOCKS (SIZE / 4096)
@@ -707,6 +759,7 @@ const struct kcase kblockapi_cases[] = {
 	{ .name = "resized_part", .body = resized_part },
 	{ .name = "side_file", .body = side_file },
 	{ .name = "side_refused", .body = side_refused },
+	{ .name = "no_memory", .body = no_memory },
 	{ .name = "faults", .body = faults, .seeds = 20, .nohost = true },
 	{ .name = "failed_flush",
 	    .body = failed_flush,

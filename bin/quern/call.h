@@ -25,6 +25,7 @@
 #include "parse.h"
 #include "value.h"
 
+struct call;
 struct job;
 
 /* What the command line says. */
@@ -94,6 +95,9 @@ void run_all(struct console *c);
 
 /* Evaluate; on success *v is the caller's. */
 bool eval(struct console *c, const struct node *n, struct value *v);
+
+/* Let Ctrl-C interrupt this call, until in_call is NULL. */
+void call_begin(const struct call *k);
 
 /* The value of a variable, or NULL. */
 const struct value *variable_get(const struct console *c, const char *name);
@@ -239,6 +243,9 @@ void edit_close(struct edit *ed);
 
 /* Catch SIGINT, for Ctrl-C to interrupt calls, and what ends the program. */
 void signals_init(void);
+
+/* Wait until standard input can be read.  False: one of those signals came. */
+bool wait_key(void);
 
 /* The signal that shall end the program, or 0; Ctrl-C since it was unset. */
 extern volatile sig_atomic_t ending, interrupted;

@@ -9,6 +9,7 @@
 #include <histedit.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "call.h"
 
@@ -27,6 +28,23 @@ prompt_of(EditLine *el)
 
 	(void)el_get(el, EL_CLIENTDATA, &ed);
 	return (char *)(uintptr_t)ed->ed_prompt;
+}
+
+/* The next key; -1 after a signal, which libedit alone would miss at times. */
+static int
+get_key(EditLine *el, wchar_t *key)
+{
+	unsigned char c;
+	ssize_t n;
+
+	(void)el;
+	if (!wait_key()) {
+		errno = EINTR;
+		return -1;
+	}
+	n = read(STDIN_FILENO, &c, 1);
+	*key = c;
+	return (int)n;
 }
 
 /* Is it part of a name? */
@@ -103,9 +121,11 @@ edit_open(void)
 	(void)el_set(ed->ed_el, EL_PROMPT, prompt_of);
 	(void)el_set(ed->ed_el, EL_EDITOR, "emacs");
 	(void)el_set(ed->ed_el, EL_HIST, history, ed->ed_history);
-	(void)el_set(ed->ed_el, EL_ADDFN, "ed-complete-name", "Complete a name",
-	    complete);
+	/* The narrow el_set would leak copies of the names. */
+	(void)el_wset(ed->ed_el, EL_ADDFN, L"ed-complete-name",
+	    L"Complete a name", complete);
 	(void)el_set(ed->ed_el, EL_BIND, "^I", "ed-complete-name", NULL);
+	(void)el_wset(ed->ed_el, EL_GETCFN, get_key);
 	(void)el_source(ed->ed_el, NULL);
 	/* Stopping, resizing and dying with the terminal as it was. */
 	(void)el_set(ed->ed_el, EL_SIGNAL, 1);
@@ -122,12 +142,15 @@ edit_line(struct edit *ed, const char *prompt, size_t *lenp, bool *intr)
 	ed->ed_prompt = prompt;
 	interrupted = 0;
 	line = el_gets(ed->ed_el, &n);
-	if (interrupted != 0 && ending == 0) {
+	if (ending != 0)
+		return NULL;
+	/* What comes after the end of a line is for the call in it. */
+	if (interrupted != 0 && (line == NULL || n <= 0)) {
 		el_reset(ed->ed_el);
 		*intr = true;
 		return NULL;
 	}
-	if (line == NULL || n <= 0 || ending != 0)
+	if (line == NULL || n <= 0)
 		return NULL;
 	if (n > 1)
 		(void)history(ed->ed_history, &ev, H_ENTER, line);

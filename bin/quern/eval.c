@@ -276,6 +276,17 @@ eval_list(struct console *c, const struct node *n, struct value *v)
 	return true;
 }
 
+/* From now on Ctrl-C is for it, as is one that came since its line was typed. */
+void
+call_begin(const struct call *k)
+{
+	in_call = k->k_client->cl_proc;
+	if (interrupted != 0 || ending != 0) {
+		interrupted = 0;
+		quern_interrupt(k->k_client->cl_proc);
+	}
+}
+
 static bool
 eval_call(struct console *c, const struct node *n, struct value *v)
 {
@@ -284,7 +295,7 @@ eval_call(struct console *c, const struct node *n, struct value *v)
 
 	ok = call_prepare(c, n, &k);
 	if (ok) {
-		in_call = k.k_client->cl_proc;
+		call_begin(&k);
 		call_make(&k);
 		in_call = NULL;
 		call_finish(c, &k);

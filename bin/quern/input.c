@@ -3,9 +3,15 @@
  * Reading lines of files, and the signals that reading a terminal has to do
  * with.
  */
+#include <poll.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "call.h"
+
+static const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
+
+#define NSIGNALS (sizeof(signals) / sizeof(signals[0]))
 
 volatile sig_atomic_t ending, interrupted;
 
@@ -52,9 +58,8 @@ on_signal(int sig)
 void
 signals_init(void)
 {
-	static const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
 	/* The thread may be on a kernel's stack, which is not large. */
-	stack_t stack = { .ss_size = 64 * 1024 };
+	static stack_t stack = { .ss_size = 64 * 1024 };
 	struct sigaction sa = { .sa_handler = on_signal,
 		.sa_flags = SA_ONSTACK };
 	struct sigaction old;
@@ -65,8 +70,27 @@ signals_init(void)
 		free(stack.ss_sp);
 		return;
 	}
-	for (i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+	for (i = 0; i < NSIGNALS; i++)
 		if (sigaction(signals[i], NULL, &old) == 0 &&
 		    old.sa_handler != SIG_IGN)
 			(void)sigaction(signals[i], &sa, NULL);
+}
+
+bool
+wait_key(void)
+{
+	struct pollfd pf = { .fd = STDIN_FILENO, .events = POLLIN };
+	sigset_t block, old;
+	size_t i;
+	int n = 0;
+
+	sigemptyset(&block);
+	for (i = 0; i < NSIGNALS; i++)
+		sigaddset(&block, signals[i]);
+	(void)sigprocmask(SIG_BLOCK, &block, &old);
+	/* A signal that comes before the wait begins ends it, too. */
+	while (n <= 0 && interrupted == 0 && ending == 0)
+		n = ppoll(&pf, 1, NULL, &old);
+	(void)sigprocmask(SIG_SETMASK, &old, NULL);
+	return n > 0;
 }

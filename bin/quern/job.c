@@ -126,7 +126,7 @@ wait_for(struct console *c, struct job *j)
 	unsigned n;
 
 	if (c->c_sim == NULL) {
-		in_call = j->j_call.k_client->cl_proc;
+		call_begin(&j->j_call);
 		pthread_join(j->j_thread, NULL);
 		in_call = NULL;
 		return true;

@@ -2,7 +2,6 @@
 /*
  * Lines of a terminal as the terminal makes them, without libedit.
  */
-#include <errno.h>
 #include <stdlib.h>
 
 #include "call.h"
@@ -14,6 +13,8 @@ struct edit {
 struct edit *
 edit_open(void)
 {
+	/* Nothing may be read ahead: wait_key would not know. */
+	(void)setvbuf(stdin, NULL, _IONBF, 0);
 	return xmalloc(sizeof(struct edit));
 }
 
@@ -21,18 +22,15 @@ char *
 edit_line(struct edit *ed, const char *prompt, size_t *lenp, bool *intr)
 {
 	bool too_long;
-	char *line;
 
 	(void)ed;
 	fputs(prompt, stdout);
 	fflush(stdout);
 	interrupted = 0;
-	line = read_line(stdin, lenp, &too_long);
-	if (line == NULL && interrupted != 0 && ending == 0) {
-		clearerr(stdin);
-		*intr = true;
-	}
-	return line;
+	if (wait_key())
+		return read_line(stdin, lenp, &too_long);
+	*intr = ending == 0;
+	return NULL;
 }
 
 void

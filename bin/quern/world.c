@@ -187,11 +187,11 @@ world_sleep(struct console *c, uint64_t ns)
 		quern_sim_sleep(c->c_sim, ns);
 		return true;
 	}
+	while (interrupted == 0 && ending == 0)
+		if (nanosleep(&ts, &ts) == 0 || errno != EINTR)
+			return true;
 	interrupted = 0;
-	while (nanosleep(&ts, &ts) != 0 && errno == EINTR)
-		if (interrupted != 0)
-			return false;
-	return true;
+	return false;
 }
 
 /* ---- the run ---------------------------------------------------------------------- */

@@ -17,6 +17,7 @@
 struct hostdisk {
 	struct qdisk hd_disk;
 	uint32_t hd_id;
+	bool hd_direct; /* [I] opened with QUERN_BLK_DIRECT */
 	struct qspin hd_lock;
 	struct qlist hd_wait; /* [hd_lock] b_link */
 	unsigned hd_inflight; /* [hd_lock] */
@@ -27,11 +28,80 @@ struct hostdisk {
 static void submit_waiting(struct hostdisk *hd);
 static void host_submit(struct qdisk *d, struct qbio **bios, unsigned n);
 
-/* All pieces of a run in one array, for as long as it is in flight. */
+/*
+ * What a request has while it is in flight, if it needs more than its own: all
+ * pieces of a run in one array, or a copy of the data.
+ */
+struct lower {
+	char *lo_data; /* the copy, or NULL */
+	struct quern_iov lo_iov[];
+};
+
+/*
+ * Past its cache the host takes and gives only memory that is aligned to
+ * sectors.  Is all of a run?
+ */
+static bool
+aligned(const struct hostdisk *hd, struct qbio *head)
+{
+	uintptr_t bits = 0;
+	struct qbio *b;
+	uint32_t i;
+
+	QBIO_FOREACH(b, head)
+	for (i = 0; i < b->b_niov; i++)
+		bits |= (uintptr_t)b->b_iov[i].iov_base | b->b_iov[i].iov_len;
+	return (bits & (hd->hd_disk.qd_sector - 1)) == 0;
+}
+
+/* Move data between a run and the copy of it. */
+static void
+copy_run(struct qbio *head, bool in)
+{
+	char *p = ((struct lower *)head->b_lower)->lo_data;
+	const struct quern_iov *iov;
+	struct qbio *b;
+	uint32_t i;
+
+	QBIO_FOREACH(b, head)
+	for (i = 0; i < b->b_niov; i++) {
+		iov = &b->b_iov[i];
+		if (in)
+			memcpy(p, iov->iov_base, iov->iov_len);
+		else
+			memcpy(iov->iov_base, p, iov->iov_len);
+		p += iov->iov_len;
+	}
+}
+
+/* One aligned piece in place of a run's. */
 static int
-gather(struct qbio *head, struct quern_blk_op *op)
+bounce(const struct hostdisk *hd, struct qbio *head, struct quern_blk_op *op)
+{
+	uintptr_t mask = hd->hd_disk.qd_sector - 1;
+	struct lower *lo;
+
+	lo = block_alloc(
+	    sizeof(*lo) + sizeof(lo->lo_iov[0]) + op->b_len + mask);
+	if (lo == NULL)
+		return -Q_ENOMEM;
+	head->b_lower = lo;
+	lo->lo_data = (char *)(((uintptr_t)&lo->lo_iov[1] + mask) & ~mask);
+	lo->lo_iov[0].iov_base = lo->lo_data;
+	lo->lo_iov[0].iov_len = op->b_len;
+	if (head->b_cmd == QUERN_BLK_WRITE)
+		copy_run(head, true);
+	op->b_iov = lo->lo_iov;
+	op->b_niov = 1;
+	return 0;
+}
+
+/* The memory of a run, for as long as it is in flight. */
+static int
+gather(const struct hostdisk *hd, struct qbio *head, struct quern_blk_op *op)
 {
 	struct quern_iov *iov;
+	struct lower *lo;
 	struct qbio *b;
 	uint32_t n = 0, i;
 
@@ -43,13 +113,15 @@ gather(struct qbio *head, struct quern_blk_op *op)
 	}
 	op->b_niov = n;
 	op->b_iov = head->b_iov;
+	if (hd->hd_direct && !aligned(hd, head))
+		return bounce(hd, head, op);
 	if (head->b_merged == NULL)
 		return 0;
-	iov = block_alloc(n * sizeof(*iov));
-	if (iov == NULL)
+	lo = block_alloc(sizeof(*lo) + n * sizeof(*iov));
+	if (lo == NULL)
 		return -Q_ENOMEM;
-	head->b_lower = iov;
-	op->b_iov = iov;
+	head->b_lower = lo;
+	op->b_iov = iov = lo->lo_iov;
 	QBIO_FOREACH(b, head)
 	for (i = 0; i < b->b_niov; i++)
 		*iov++ = b->b_iov[i];
@@ -59,7 +131,12 @@ gather(struct qbio *head, struct quern_blk_op *op)
 static void
 finish(struct qbio *b, int64_t result)
 {
-	qfree(b->b_lower);
+	struct lower *lo = b->b_lower;
+
+	if (lo != NULL && lo->lo_data != NULL && result >= 0 &&
+	    b->b_cmd == QUERN_BLK_READ)
+		copy_run(b, false);
+	qfree(lo);
 	b->b_lower = NULL;
 	/* It may have failed because the disk is not what it was. */
 	if (qunlikely(result < 0))
@@ -177,7 +254,7 @@ host_submit(struct qdisk *d, struct qbio **bios, unsigned n)
 
 	for (i = 0; i < n; i++) {
 		bios[i]->b_lower = NULL;
-		error = gather(bios[i], &ops[m]);
+		error = gather(hd, bios[i], &ops[m]);
 		if (error != 0) {
 			qbio_end(bios[i], error);
 			continue;
@@ -287,6 +364,7 @@ qdisk_open_as(struct quern *k, const char *hostname, const char *name,
 	qspin_init(&hd->hd_lock);
 	qlist_init(&hd->hd_wait);
 	qtimer_init(&hd->hd_retry, retry, hd);
+	hd->hd_direct = (flags & QUERN_BLK_DIRECT) != 0;
 	hd->hd_disk.qd_ops = &host_ops;
 	hd->hd_disk.qd_priv = hd;
 	hd->hd_disk.qd_size = info.bi_size;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Disks that an NBD server has, through libnbd: "nbd://HOST[:PORT]/EXPORT" and
- * "nbd+unix:///EXPORT?socket=PATH", each with ",timeout=SECONDS" behind if the
- * server may be silent for another time than 30 seconds.
+ * "nbd+unix:///EXPORT?socket=PATH", each with ",timeout=SECONDS" behind if an
+ * answer may take another time than 30 seconds.
  *
  * Each disk has a thread that owns its libnbd handle, so that no two threads
  * argue over the handle's lock and its descriptor.  Operations come to it on a
@@ -16,9 +16,9 @@
  * has waited longest.
  *
  * The end of a connection is final.  Whether the server went away, broke the
- * protocol or was silent for too long with a command outstanding, the handle is
- * closed - from then on libnbd touches no buffer - and every job, present and to
- * come, is answered -EIO.
+ * protocol or left a command unanswered for too long, the handle is closed -
+ * from then on libnbd touches no buffer - and every job, present and to come, is
+ * answered -EIO.
  */
 #include <libnbd.h>
 #include <poll.h>

@@ -291,6 +291,34 @@ file(struct kenv *e)
 	end(c);
 }
 
+/* Past the host's cache, from and to memory that is not aligned at all. */
+static void
+direct(struct kenv *e)
+{
+	struct quern_disk_options opt = { .do_flags = QUERN_DISK_DIRECT,
+		.do_name = "disk" };
+	struct ctx *c = begin(e);
+	uint8_t *mem = malloc(SIZE + 3);
+	struct qdisk *d;
+	int error;
+
+	error = quern_disk_open(c->k, c->base, &opt, &d);
+	/* Some file systems have no such thing. */
+	if (error != -Q_EINVAL && KCHECK_EQ(e, error, 0)) {
+		use(c, d);
+		fill(mem + 3, SIZE, 77);
+		memcpy(c->want, mem + 3, SIZE);
+		KCHECK_EQ(e, quern_disk_write(d, 0, mem + 3, SIZE), 0);
+		memset(mem, 0, SIZE);
+		KCHECK_EQ(e, quern_disk_read(d, 512, mem + 1, SIZE - 512), 0);
+		KCHECK(e, memcmp(mem + 1, c->want + 512, SIZE - 512) == 0);
+		must_hold(c, d, 0, SIZE);
+		KCHECK_EQ(e, quern_disk_close(d), 0);
+	}
+	free(mem);
+	end(c);
+}
+
 /* A file that becomes larger, then smaller, under an open disk. */
 static void
 resized(struct kenv *e, struct quern_host host)
@@ -754,6 +782,7 @@ cut_anywhere(struct kenv *e)
 const struct kcase kblockapi_cases[] = {
 	{ .name = "in_memory", .body = in_memory },
 	{ .name = "file", .body = file },
+	{ .name = "direct", .body = direct },
 	{ .name = "resized_ring", .body = resized_ring },
 	{ .name = "resized_noring", .body = resized_noring },
 	{ .name = "resized_part", .body = resized_part },

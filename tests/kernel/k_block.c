@@ -166,6 +166,28 @@ of_callbacks(void *arg)
 	return 0;
 }
 
+/* Random requests over a side file in memory, which is then opened again. */
+static void
+over_side(struct ctx *c, struct qdisk *lower)
+{
+	struct qdisk *side, *cow;
+
+	KCHECK_EQ(c->e,
+	    qdisk_ram(c->k, "side", quern_disk_side_size(SIZE, 512), &side), 0);
+	if (KCHECK_EQ(c->e, qdisk_cow_side(lower, side, "over", &cow), 0)) {
+		exercise(c, cow);
+		bad_requests(c, cow);
+		qdisk_put(cow);
+	}
+	if (KCHECK_EQ(c->e, qdisk_cow_side(lower, side, "over", &cow), 0)) {
+		KCHECK_EQ(c->e, qdisk_read(cow, 0, c->buf, SIZE), 0);
+		KCHECK(c->e, memcmp(c->buf, c->model, SIZE) == 0);
+		exercise(c, cow);
+		qdisk_put(cow);
+	}
+	qdisk_put(side);
+}
+
 static int64_t
 views(void *arg)
 {
@@ -184,7 +206,9 @@ views(void *arg)
 	qdisk_put(ro);
 	exercise(c, cow);
 	qdisk_put(cow);
-	/* What was written over the view has vanished with it. */
+	memcpy(c->model, before, SIZE);
+	over_side(c, ram);
+	/* What was written over the views has not come down. */
 	KCHECK_EQ(c->e, qdisk_read(ram, 0, c->buf, SIZE), 0);
 	KCHECK(c->e, memcmp(c->buf, before, SIZE) == 0);
 	KCHECK_EQ(c->e, qdisk_slice(ram, "x", SIZE, 512, &slice), -Q_EINVAL);

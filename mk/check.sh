@@ -61,6 +61,8 @@ full)
 	stage tests "$BUILD/check/tally" $MAKE test
 	sanitized address,undefined
 	sanitized thread
+	stage fuzzers "$BUILD/check/fuzz.tally" \
+	    $MAKE SEED=1 FUZZ_S="${FUZZ_S:-60}" fuzz
 	stage tidy "$BUILD/check/tidy.tally" $MAKE tidy
 	stage installation "$BUILD/check/install.tally" $MAKE check-install
 	;;

@@ -56,7 +56,8 @@ soak: $(addprefix $B/,$(call chosen,$(soaks))) $(call runs_of,$(soaks))
 
 FUZZ_S ?= 60
 fuzz:
-	+@MAKE='$(MAKE)' FUZZ_S='$(FUZZ_S)' sh mk/fuzz.sh $(words $(fuzzers))
+	+@MAKE='$(MAKE)' FUZZ_S='$(FUZZ_S)' QUERN_TALLY='$B/check/fuzz.tally' \
+	    sh mk/fuzz.sh $(words $(fuzzers))
 
 fuzz-run: $(addprefix $B/,$(fuzzers))
 	@FUZZ_S='$(FUZZ_S)' QUERN_BUILD='$B' sh mk/fuzz.sh run $(fuzzers)

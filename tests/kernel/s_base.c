@@ -11,8 +11,8 @@
 
 /* Of other headers. */
 extern const struct kcase ksync_cases[], ktrace_cases[], kblock_cases[],
-    kpipe_cases[], kpoll_cases[], kepoll_cases[], kevent_cases[],
-    kcalls_cases[], kfd_cases[], kfile_cases[];
+    kblockapi_cases[], kpipe_cases[], kpoll_cases[], kepoll_cases[],
+    kevent_cases[], kcalls_cases[], kfd_cases[], kfile_cases[];
 
 #define SECONDS 120
 
@@ -37,6 +37,7 @@ static const struct {
 	{ "t_sync", ksync_cases },
 	{ "t_trace", ktrace_cases },
 	{ "t_block", kblock_cases },
+	{ "t_blockapi", kblockapi_cases },
 	{ "t_pipe", kpipe_cases },
 	{ "t_poll", kpoll_cases },
 	{ "t_epoll", kepoll_cases },

@@ -20,6 +20,17 @@
 
 #include "runquern.h"
 
+/* Is the program linked with libedit? */
+static bool
+has_libedit(void)
+{
+	static char command[1200];
+
+	snprintf(command, sizeof(command), "grep -q 'libedit\\.so' %s",
+	    quern_path());
+	return system(command) == 0;
+}
+
 /* A console and what it has printed. */
 struct tty {
 	int y_master, y_slave;
@@ -93,8 +104,35 @@ see(struct tty *y, const char *want)
 {
 	while (!seen(y, want))
 		if (!more(y, 20000))
-			ck_abort_msg("'%s' did not come; but: %s", want,
+			ck_abort_msg("'%s' did not come; but: %.1000s", want,
 			    y->y_text + y->y_seen);
+}
+
+/*
+ * Until keys are read one by one: libedit shows its prompt before that, and
+ * until then Ctrl-D and other keys mean something to the terminal.
+ */
+static void
+keys(struct tty *y)
+{
+	struct termios t;
+
+	do {
+		(void)more(y, 1);
+		ck_assert_int_eq(tcgetattr(y->y_slave, &t), 0);
+	} while (has_libedit() && (t.c_lflag & ICANON) != 0);
+}
+
+/*
+ * Have all that was typed be read, by what is printed: an echo may be the
+ * terminal's, and Ctrl-C drops what has not been read.  Leaves it at a prompt.
+ */
+static void
+settle(struct tty *y)
+{
+	type(y, "print 4242\n");
+	see(y, "\n4242\r\n");
+	see(y, "quern> ");
 }
 
 /* Ctrl-C until `want` is there: it may come before the call that it is for. */
@@ -105,7 +143,7 @@ interrupt_until(struct tty *y, const char *want)
 
 	for (i = 0; !seen(y, want); i++) {
 		if (i == 400)
-			ck_abort_msg("'%s' did not come; but: %s", want,
+			ck_abort_msg("'%s' did not come; but: %.1000s", want,
 			    y->y_text + y->y_seen);
 		type(y, "\003");
 		while (more(y, 50))
@@ -132,17 +170,6 @@ finish(struct tty *y)
 	close(y->y_master);
 	close(y->y_slave);
 	return status;
-}
-
-/* Is the program linked with libedit? */
-static bool
-has_libedit(void)
-{
-	static char command[1200];
-
-	snprintf(command, sizeof(command), "grep -q 'libedit\\.so' %s",
-	    quern_path());
-	return system(command) == 0;
 }
 
 static struct tty tty;
@@ -176,6 +203,7 @@ START_TEST(lines)
 	type(y, "help\n");
 	see(y, "interrupt");
 	see(y, "p2> ");
+	keys(y);
 	type(y, "\004");
 	ck_assert_int_eq(finish(y), 0);
 }
@@ -204,25 +232,24 @@ START_TEST(interrupts)
 	type(y, "pipe($f)\n");
 	see(y, "pipe([0, 1]) = 0");
 	see(y, "quern> ");
-	type(y, "read($f[0])\n");
-	see(y, "read($f[0])\r\n");
+	type(y, "print 77; read($f[0])\n");
+	see(y, "\n77\r\n");
 	interrupt_until(y, "read(0, ..., 4096) = -1 EINTR");
-	see(y, "quern> ");
+	settle(y);
 	/* A call beside the script is interrupted while it is waited for. */
-	type(y, "spawn j read($f[0])\n");
-	see(y, "quern> ");
-	type(y, "join j\n");
-	see(y, "join j\r\n");
+	type(y, "spawn j read($f[0]); print 78; join j\n");
+	see(y, "\n78\r\n");
 	interrupt_until(y, "= -1 EINTR");
-	see(y, "quern> ");
-	type(y, "sleep 1000s\n");
-	see(y, "sleep 1000s\r\n");
+	settle(y);
+	type(y, "print 79; sleep 1000s\n");
+	see(y, "\n79\r\n");
 	interrupt_until(y, "interrupted");
-	see(y, "quern> ");
+	settle(y);
 	/* A line that was begun is dropped; nothing is left of it all. */
 	type(y, "write($f[1], ");
 	see(y, "write($f[1], ");
 	interrupt_until(y, "quern> ");
+	settle(y);
 	type(y, "write($f[1], \"abc\"); read($f[0])\n");
 	see(y, "\"abc\", 4096) = 3");
 	see(y, "quern> ");
@@ -244,13 +271,16 @@ START_TEST(editing)
 	}
 	start(y, "--cpus=1");
 	see(y, "quern> ");
+	keys(y);
 	type(y, "getpi\t\n");
 	see(y, "getpid() = 1");
 	see(y, "quern> ");
+	keys(y);
 	type(y, "print O_NONB\t\n");
 	see(y, "\n2048");
 	see(y, "quern> ");
 	/* Several that it could be. */
+	keys(y);
 	type(y, "epoll_pw\t");
 	see(y, "ait");
 	type(y, "\t");
@@ -259,9 +289,11 @@ START_TEST(editing)
 	type(y, "\025\020\020\n");
 	see(y, "getpid() = 1");
 	see(y, "quern> ");
+	keys(y);
 	type(y, "print 777\010\n");
 	see(y, "\n77\r\n");
 	see(y, "quern> ");
+	keys(y);
 	type(y, "\004");
 	ck_assert_int_eq(finish(y), 0);
 }

@@ -36,6 +36,7 @@ struct qsys_table {
 	/* proc.c */
 	uint32_t ct_nproc;   /* [a] changed under [p] */
 	bool ct_pid_wrapped; /* [p] numbers are being used again */
+	const struct qproc_part *ct_part[QPROC_NPART]; /* [I] once it is up */
 };
 
 /* ---- calltrace.c -------------------------------------------------------- */

@@ -176,6 +176,8 @@ struct quern {
 	uint32_t k_nextpid;   /* [p] */
 
 	/* memory: page.c, slab.c */
+	struct qmutex k_reclaim_lock;
+	struct qlist k_reclaimers; /* [k_reclaim_lock] */
 	struct qpages *k_pages;
 	struct qheap *k_heap;
 	uint64_t k_fail_alloc; /* [I] */

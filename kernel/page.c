@@ -444,3 +444,73 @@ qpage_mapped(struct quern *k, struct qpage *pg)
 	qmutex_unlock(lock);
 	return mapped;
 }
+
+/* ---- when there are few ------------------------------------------------- */
+
+void
+qpage_reclaimer_add(struct quern *k, struct qreclaimer *r)
+{
+	qmutex_lock(&k->k_reclaim_lock);
+	qlist_append(&k->k_reclaimers, &r->rc_link);
+	qmutex_unlock(&k->k_reclaim_lock);
+}
+
+void
+qpage_reclaimer_del(struct quern *k, struct qreclaimer *r)
+{
+	qmutex_lock(&k->k_reclaim_lock);
+	qlist_del(&r->rc_link);
+	qmutex_unlock(&k->k_reclaim_lock);
+}
+
+/* Ask each; how many pages came of it.  One thread at a time. */
+static uint64_t
+reclaim(struct quern *k, uint64_t want)
+{
+	uint64_t n = 0;
+	struct qlist *l;
+
+	qmutex_lock(&k->k_reclaim_lock);
+	/* Another may have seen to it while we waited. */
+	if (qpage_nfree(k) >= 2 * want) {
+		n = want;
+	} else {
+		QLIST_FOREACH(l, &k->k_reclaimers) {
+			struct qreclaimer *r = QLIST_ELEM(l, struct qreclaimer,
+			    rc_link);
+
+			n += r->rc_reclaim(r, want);
+		}
+	}
+	qmutex_unlock(&k->k_reclaim_lock);
+	return n;
+}
+
+/* Pages that are freed at a time. */
+#define RECLAIM_BATCH 64u
+
+struct qpage *
+qpage_alloc_wait(struct quern *k, unsigned order)
+{
+	uint64_t want = RECLAIM_BATCH;
+	struct qpage *pg;
+
+	if (want < (uint64_t)2 << order)
+		want = (uint64_t)2 << order;
+	while ((pg = qpage_alloc(k, order)) == NULL)
+		if (reclaim(k, want) == 0)
+			return qpage_alloc(k, order);
+	return pg;
+}
+
+uint64_t
+qpage_total(struct quern *k)
+{
+	return k->k_pages->pp_npage;
+}
+
+uint64_t
+qpage_nfree(struct quern *k)
+{
+	return __atomic_load_n(&k->k_pages->pp_nfree, __ATOMIC_RELAXED);
+}

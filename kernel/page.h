@@ -72,6 +72,30 @@ struct qpage {
  * first.  NULL: none left.  Does not sleep. */
 struct qpage *qpage_alloc(struct quern *k, unsigned order) QMUSTCHECK;
 
+/*
+ * Who can give pages back when there are few; embedded in the giver's own
+ * structure.  rc_reclaim is asked by qpage_alloc_wait for `n` pages and answers
+ * how many it has freed, at least some if it can; it may sleep.
+ */
+struct qreclaimer {
+	struct qlist rc_link;
+	uint64_t (*rc_reclaim)(struct qreclaimer *, uint64_t n);
+};
+
+/* Enter one, and take it out again, which waits until it is not being asked. */
+void qpage_reclaimer_add(struct quern *k, struct qreclaimer *r);
+void qpage_reclaimer_del(struct quern *k, struct qreclaimer *r);
+
+/*
+ * As qpage_alloc, asking the reclaimers as often as that frees something.
+ * Sleeps; not for a reclaimer itself.
+ */
+struct qpage *qpage_alloc_wait(struct quern *k, unsigned order) QMUSTCHECK;
+
+/* Pages of RAM in all, and those that are free. */
+uint64_t qpage_total(struct quern *k);
+uint64_t qpage_nfree(struct quern *k);
+
 /* Take a reference. */
 void qpage_get(struct qpage *pg);
 

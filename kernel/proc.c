@@ -155,11 +155,50 @@ enlist(struct quern_proc *p, struct quern_proc *from)
 	return pid != 0 ? 0 : -Q_EAGAIN;
 }
 
+int
+qproc_part_add(struct quern *k, const struct qproc_part *part)
+{
+	unsigned i;
+
+	for (i = 0; i < QPROC_NPART; i++)
+		if (k->k_calls->ct_part[i] == NULL) {
+			k->k_calls->ct_part[i] = part;
+			return (int)i;
+		}
+	return -Q_ENOSPC;
+}
+
+/* What components have of `from` goes on in its child. */
+static int
+fork_parts(struct quern_proc *p, struct quern_proc *from)
+{
+	const struct qproc_part *part;
+	void *state;
+	unsigned i;
+	int error;
+
+	for (i = 0; i < QPROC_NPART; i++) {
+		part = p->p_k->k_calls->ct_part[i];
+		state = __atomic_load_n(&from->p_part[i], __ATOMIC_ACQUIRE);
+		if (part == NULL || state == NULL)
+			continue;
+		error = part->pp_fork(from, state, p, &p->p_part[i]);
+		if (error != 0)
+			return error;
+	}
+	return 0;
+}
+
 static void
 proc_free(struct quern_proc *p)
 {
+	unsigned i;
+
 	if (p->p_fd != NULL)
 		qfdtable_put(p->p_fd, p);
+	for (i = 0; i < QPROC_NPART; i++)
+		if (p->p_part[i] != NULL)
+			p->p_k->k_calls->ct_part[i]->pp_end(p, p->p_part[i]);
 	qcred_drop(&p->p_cred);
 	qfree(p);
 }
@@ -180,6 +219,8 @@ qproc_create(struct quern *k, struct quern_proc *from,
 	qlist_init(&p->p_link);
 	qmutex_init(&p->p_lock, "process");
 	error = from != NULL ? inherit(p, from) : fresh(p);
+	if (error == 0 && from != NULL)
+		error = fork_parts(p, from);
 	if (error == 0)
 		error = enlist(p, from);
 	if (error != 0) {

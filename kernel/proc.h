@@ -50,6 +50,23 @@ struct qproc_ops {
 	void (*po_end)(struct quern_proc *p);
 };
 
+/*
+ * A component's piece of every process: a pointer, NULL until the component
+ * makes something of it (by compare-and-swap, if two threads might).
+ */
+struct qproc_part {
+	/*
+	 * `to` is made as a fork of `from`, whose pointer `state` is not NULL:
+	 * what `to` gets.  -ENOMEM.
+	 */
+	int (*pp_fork)(struct quern_proc *from, void *state,
+	    struct quern_proc *to, void **statep);
+	/* The process goes, and its pointer is not NULL. */
+	void (*pp_end)(struct quern_proc *p, void *state);
+};
+
+#define QPROC_NPART 8u
+
 /* p_flags */
 #define QPROC_GUEST 1u /* makes calls that are for guests only */
 
@@ -74,8 +91,9 @@ struct quern_proc {
 	struct qmutex p_lock;
 	struct qcred p_cred;                    /* [l]; single ids also [a] */
 	struct q_rlimit p_rlim[Q_RLIM_NLIMITS]; /* [l] */
-	uint32_t p_nofile; /* [a] p_rlim[RLIMIT_NOFILE].rlim_cur, cut */
-	char p_comm[16];   /* [l] */
+	uint32_t p_nofile;         /* [a] p_rlim[RLIMIT_NOFILE].rlim_cur, cut */
+	char p_comm[16];           /* [l] */
+	void *p_part[QPROC_NPART]; /* [a] components' pieces */
 };
 
 /* The process that the current thread serves, or NULL. */
@@ -121,6 +139,11 @@ int qproc_create(struct quern *k, struct quern_proc *from,
  * has happened.
  */
 int qproc_destroy(struct quern_proc *p) QMUSTCHECK;
+
+/*
+ * For a component's init: which of p_part is its own, from here on.  -ENOSPC.
+ */
+int qproc_part_add(struct quern *k, const struct qproc_part *part) QMUSTCHECK;
 
 /*
  * The process with that pid, or NULL.  Caller holds k_proc_lock by

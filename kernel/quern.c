@@ -133,6 +133,8 @@ init_lists(struct quern *k)
 	qlist_init(&k->k_procs);
 	qlist_init(&k->k_disks);
 	qmutex_init(&k->k_disk_lock, "disks");
+	qmutex_init(&k->k_reclaim_lock, "reclaim");
+	qlist_init(&k->k_reclaimers);
 	qwaitq_init(&k->k_join);
 	k->k_leader_until = QUERN_NEVER;
 	k->k_announced = 0; /* a new "pollfd" is readable */

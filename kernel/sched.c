@@ -492,6 +492,21 @@ qclock_mono(struct quern *k)
 	return ns;
 }
 
+uint64_t
+qclock_real(struct quern *k)
+{
+	uint64_t ns = 0;
+
+	(void)k->k_hyper->clock_read(k->k_ctx, QUERN_CLOCK_REALTIME, &ns);
+	return ns;
+}
+
+unsigned
+qcpu_count(const struct quern *k)
+{
+	return k->k_ncpu;
+}
+
 void
 qchoice_slow(struct qcpu *v, enum quern_yield why)
 {

@@ -149,6 +149,12 @@ int qthread_sleep_until(uint64_t deadline, bool intr);
 /* The time on the monotonic clock in nanoseconds. */
 uint64_t qclock_mono(struct quern *k);
 
+/* The wall clock: nanoseconds since 1970, UTC. */
+uint64_t qclock_real(struct quern *k);
+
+/* How many vCPUs the kernel has. */
+unsigned qcpu_count(const struct quern *k);
+
 /* qchoice_slow is the half of qchoice that is not inline. */
 void qchoice_slow(struct qcpu *v, enum quern_yield why);
 

@@ -1,0 +1,527 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Mounts: which file system is seen where.
+ *
+ * A mount shows a file system, from m_root down, on dentry m_point of another
+ * mount.  vf_mounts is held to change the tree; walking through it takes no lock
+ * (mount_on), and a mount is freed after the epoch.
+ *
+ * References to a mount are counted by vCPU, so that opening files on several
+ * does not fight for one counter: only the sum means something, and it is formed
+ * by who unmounts, with m_gone set: mount_tryget counts first and then looks at
+ * m_gone, unmounting sets it first and then sums up.
+ */
+#include <quern/abi/mount.h>
+
+#include "impl.h"
+
+static const struct qtag tag_mount = { "mount" };
+
+/* Flags of mount(2) that are a mount's own, or its file system's. */
+static const struct {
+	uint32_t ms, fs;
+} flag_map[] = {
+	{ Q_MS_RDONLY, QFS_RDONLY },
+	{ Q_MS_NOSUID, QFS_NOSUID },
+	{ Q_MS_NODEV, QFS_NODEV },
+	{ Q_MS_NOEXEC, QFS_NOEXEC },
+	{ Q_MS_SYNCHRONOUS, QFS_SYNC },
+	{ Q_MS_DIRSYNC, QFS_DIRSYNC },
+	{ Q_MS_NOATIME, QFS_NOATIME },
+	{ Q_MS_NODIRATIME, QFS_NODIRATIME },
+	{ Q_MS_RELATIME, QFS_RELATIME },
+	{ Q_MS_LAZYTIME, QFS_LAZYTIME },
+};
+
+uint32_t
+mount_flags(uint32_t ms)
+{
+	uint32_t fs = 0;
+	unsigned i;
+
+	for (i = 0; i < QARRAYLEN(flag_map); i++)
+		if ((ms & flag_map[i].ms) != 0)
+			fs |= flag_map[i].fs;
+	/* As Linux: unless told otherwise. */
+	if ((ms & (Q_MS_NOATIME | Q_MS_STRICTATIME)) == 0)
+		fs |= QFS_RELATIME;
+	return fs;
+}
+
+/* ---- references ------------------------------------------------------------- */
+
+bool
+mount_tryget(struct qmount *m)
+{
+	int64_t *n = &m->m_count[qcpu_current()->v_id].mc_n;
+
+	(void)__atomic_fetch_add(n, 1, __ATOMIC_SEQ_CST);
+	if (qlikely(__atomic_load_n(&m->m_gone, __ATOMIC_SEQ_CST) == 0))
+		return true;
+	(void)__atomic_fetch_sub(n, 1, __ATOMIC_SEQ_CST);
+	return false;
+}
+
+void
+mount_get(struct qmount *m)
+{
+	(void)__atomic_fetch_add(&m->m_count[qcpu_current()->v_id].mc_n, 1,
+	    __ATOMIC_RELAXED);
+}
+
+static int64_t
+mount_sum(struct qmount *m)
+{
+	unsigned i, n = quern_ncpu(m->m_fs->fs_k);
+	int64_t sum = 0;
+
+	for (i = 0; i < n; i++)
+		sum += __atomic_load_n(&m->m_count[i].mc_n, __ATOMIC_SEQ_CST);
+	return sum;
+}
+
+static void
+free_late(struct qepoch_entry *e)
+{
+	struct qmount *m = QCONTAINER(e, struct qmount, m_epoch);
+
+	qfree(m->m_source);
+	qfree(m->m_count);
+	qfree(m);
+}
+
+/* It is off the tree and nobody has it: its file system perhaps goes too. */
+static void
+mount_end(struct vfs *vf, struct qmount *m)
+{
+	struct qfs *fs = m->m_fs;
+
+	dentry_put(m->m_root);
+	if (__atomic_sub_fetch(&fs->fs_refs, 1, __ATOMIC_ACQ_REL) == 0)
+		fs_destroy(vf, fs);
+	qepoch_defer(&m->m_epoch, free_late);
+}
+
+void
+mount_put(struct qmount *m)
+{
+	struct vfs *vf;
+	uint32_t lazy = MOUNT_LAZY;
+
+	(void)__atomic_fetch_sub(&m->m_count[qcpu_current()->v_id].mc_n, 1,
+	    __ATOMIC_SEQ_CST);
+	if (qlikely(__atomic_load_n(&m->m_gone, __ATOMIC_SEQ_CST) !=
+		MOUNT_LAZY))
+		return;
+	/* Unmounted while in use: the last user ends it. */
+	if (mount_sum(m) != 0 ||
+	    !__atomic_compare_exchange_n(&m->m_gone, &lazy, MOUNT_ENDED, false,
+		__ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+		return;
+	vf = vfs_of(m->m_fs->fs_k);
+	mount_end(vf, m);
+}
+
+void
+qpath_get(const struct qpath *p)
+{
+	mount_get(p->p_mnt);
+	dentry_get(p->p_d);
+}
+
+void
+qpath_put(const struct qpath *p)
+{
+	dentry_put(p->p_d);
+	mount_put(p->p_mnt);
+}
+
+/* ---- the tree ----------------------------------------------------------------- */
+
+/* A mount of `fs`, whose reference it takes over when this succeeds. */
+static int
+mount_make(struct vfs *vf, struct qfs *fs, struct qdentry *root,
+    const char *source, uint32_t flags, struct qmount **mp)
+{
+	unsigned n = quern_ncpu(vf->vf_k);
+	struct qmount *m = qzalloc(&tag_mount, sizeof(*m));
+	size_t len = qstrlen(source) + 1;
+
+	if (m == NULL)
+		return -Q_ENOMEM;
+	m->m_count = qzalloc(&tag_mount, n * sizeof(m->m_count[0]));
+	m->m_source = qalloc(&tag_mount, len);
+	if (m->m_count == NULL || m->m_source == NULL) {
+		qfree(m->m_count);
+		qfree(m->m_source);
+		qfree(m);
+		return -Q_ENOMEM;
+	}
+	memcpy(m->m_source, source, len);
+	m->m_fs = fs;
+	m->m_root = root;
+	dentry_get(root);
+	m->m_flags = flags;
+	qlist_init(&m->m_all);
+	*mp = m;
+	return 0;
+}
+
+/* Put it where everybody sees it.  [m] */
+static void
+attach(struct vfs *vf, struct qmount *m, const struct qpath *at)
+{
+	m->m_id = ++vf->vf_nextmount;
+	qlist_append(&vf->vf_mountlist, &m->m_all);
+	if (at == NULL) {
+		__atomic_store_n(&vf->vf_root, m, __ATOMIC_RELEASE);
+		return;
+	}
+	qpath_get(at);
+	__atomic_store_n(&m->m_point, at->p_d, __ATOMIC_RELEASE);
+	__atomic_store_n(&m->m_parent, at->p_mnt, __ATOMIC_RELEASE);
+	__atomic_store_n(&m->m_next, at->p_d->d_mounts, __ATOMIC_RELAXED);
+	__atomic_store_n(&at->p_d->d_mounts, m, __ATOMIC_RELEASE);
+	__atomic_fetch_or(&at->p_d->d_flags, QD_MOUNTED, __ATOMIC_RELEASE);
+}
+
+/* Take it away again; the path it was on, with references.  [m] */
+static void
+detach(struct vfs *vf, struct qmount *m, struct qpath *was)
+{
+	struct qmount **at;
+
+	qlist_del(&m->m_all);
+	was->p_mnt = m->m_parent;
+	was->p_d = m->m_point;
+	if (vf->vf_root == m)
+		__atomic_store_n(&vf->vf_root, NULL, __ATOMIC_RELEASE);
+	if (was->p_mnt == NULL)
+		return;
+	for (at = &was->p_d->d_mounts; *at != m; at = &(*at)->m_next)
+		continue;
+	__atomic_store_n(at, m->m_next, __ATOMIC_RELEASE);
+	if (was->p_d->d_mounts == NULL)
+		__atomic_fetch_and(&was->p_d->d_flags, ~QD_MOUNTED,
+		    __ATOMIC_RELEASE);
+	__atomic_store_n(&m->m_parent, NULL, __ATOMIC_RELEASE);
+	__atomic_store_n(&m->m_point, NULL, __ATOMIC_RELEASE);
+}
+
+/* Is something mounted on it, anywhere below?  [m] */
+static bool
+has_children(struct vfs *vf, struct qmount *m)
+{
+	struct qlist *l;
+
+	QLIST_FOREACH(l, &vf->vf_mountlist)
+		if (QLIST_ELEM(l, struct qmount, m_all)->m_parent == m)
+			return true;
+	return false;
+}
+
+/* ---- mounting -------------------------------------------------------------------- */
+
+/* Try one kind on it.  *fsp with one reference. */
+static int
+try_kind(struct vfs *vf, const struct qfs_type *ft, const char *source,
+    struct qdisk *disk, uint32_t flags, const char *options, bool probe,
+    struct qfs **fsp)
+{
+	struct qfs *fs;
+	int error = fs_create(vf, ft, &fs);
+
+	if (error != 0)
+		return error;
+	fs->fs_flags = flags;
+	if (disk != NULL) {
+		qdisk_get(disk);
+		fs->fs_disk = disk;
+		if ((disk->qd_flags & QDISK_RDONLY) != 0)
+			fs->fs_flags |= QFS_RDONLY;
+	}
+	qsnprintf(fs->fs_name, sizeof(fs->fs_name), "%s %s", ft->ft_name,
+	    source);
+	error = ft->ft_mount(fs, options, probe);
+	if (error == 0) {
+		*fsp = fs;
+		return 0;
+	}
+	fs->fs_ops = NULL;
+	fs_destroy(vf, fs);
+	return error;
+}
+
+/* Each kind that is made of disks, until one knows it. */
+static int
+probe_kinds(struct vfs *vf, const char *source, struct qdisk *disk,
+    uint32_t flags, const char *options, struct qfs **fsp)
+{
+	const struct qfs_type *kinds[32];
+	unsigned i, n = 0;
+	struct qlist *l;
+	int error = -Q_EINVAL;
+
+	qmutex_lock(&vf->vf_fslock);
+	QLIST_FOREACH(l, &vf->vf_kinds) {
+		const struct qfs_type *ft =
+		    QLIST_ELEM(l, struct fs_kind, fk_link)->fk_type;
+
+		if ((ft->ft_flags & QFT_DISK) != 0 && n < QARRAYLEN(kinds))
+			kinds[n++] = ft;
+	}
+	qmutex_unlock(&vf->vf_fslock);
+	for (i = 0; i < n && error == -Q_EINVAL; i++)
+		error = try_kind(vf, kinds[i], source, disk, flags, options,
+		    true, fsp);
+	if (error == -Q_EINVAL)
+		qlog(vf->vf_k, QUERN_LOG_ERR,
+		    "mount: %s: no file system that is known here", source);
+	return error;
+}
+
+/* Is the disk mounted already?  -EBUSY, as Linux says for another kind. */
+static bool
+disk_mounted(struct vfs *vf, struct qdisk *disk)
+{
+	bool is = false;
+	struct qlist *l;
+
+	qmutex_lock(&vf->vf_fslock);
+	QLIST_FOREACH(l, &vf->vf_fs)
+		if (QLIST_ELEM(l, struct qfs, fs_link)->fs_disk == disk)
+			is = true;
+	qmutex_unlock(&vf->vf_fslock);
+	return is;
+}
+
+/* The disk of that name, opened if the kernel does not have it yet. */
+static int
+find_disk(struct vfs *vf, const char *source, uint32_t flags,
+    struct qdisk **dp)
+{
+	unsigned how = (flags & QFS_RDONLY) != 0 ? QUERN_BLK_RDONLY : 0;
+	const char *s = source;
+
+	if (s[0] == '/' && s[1] == 'd' && s[2] == 'e' && s[3] == 'v' &&
+	    s[4] == '/')
+		s += 5;
+	*dp = qdisk_find(vf->vf_k, s);
+	if (*dp == NULL)
+		return qdisk_open(vf->vf_k, source, how, dp);
+	return 0;
+}
+
+static int
+make_fs(struct vfs *vf, const char *source, const char *type, uint32_t flags,
+    const char *options, struct qfs **fsp)
+{
+	const struct qfs_type *ft = NULL;
+	struct qdisk *disk = NULL;
+	int error;
+
+	if (type[0] != '\0') {
+		qmutex_lock(&vf->vf_fslock);
+		ft = fs_kind(vf, type);
+		qmutex_unlock(&vf->vf_fslock);
+		if (ft == NULL)
+			return -Q_ENODEV;
+	}
+	if (ft == NULL || (ft->ft_flags & QFT_DISK) != 0) {
+		error = find_disk(vf, source, flags, &disk);
+		if (error != 0)
+			return error;
+		if (disk_mounted(vf, disk)) {
+			qdisk_put(disk);
+			return -Q_EBUSY;
+		}
+	}
+	if (ft != NULL)
+		error = try_kind(vf, ft, source, disk, flags, options, false,
+		    fsp);
+	else
+		error = probe_kinds(vf, source, disk, flags, options, fsp);
+	if (disk != NULL)
+		qdisk_put(disk);
+	return error;
+}
+
+int
+qvfs_mount(struct quern *k, const char *source, const struct qpath *at,
+    const char *type, uint32_t ms, const char *options)
+{
+	struct vfs *vf = vfs_of(k);
+	uint32_t flags = mount_flags(ms);
+	struct qdentry *root = NULL;
+	struct qmount *m = NULL;
+	struct qfs *fs;
+	int error;
+
+	if (at != NULL && !qvnode_isdir(dentry_vnode(at->p_d)))
+		return -Q_ENOTDIR;
+	error = make_fs(vf, source, type, flags, options, &fs);
+	if (error != 0)
+		return error;
+	qvnode_ref(fs->fs_root);
+	error = dentry_root(vf, fs->fs_root, &root);
+	if (error != 0)
+		qvnode_put(fs->fs_root);
+	if (error == 0)
+		error = mount_make(vf, fs, root, source, flags, &m);
+	if (root != NULL)
+		dentry_put(root); /* the mount has its own */
+	if (error != 0) {
+		fs_destroy(vf, fs);
+		return error;
+	}
+	qmutex_lock(&vf->vf_mounts);
+	if (at == NULL && vf->vf_root != NULL)
+		error = -Q_EBUSY;
+	else
+		attach(vf, m, at);
+	qmutex_unlock(&vf->vf_mounts);
+	if (error != 0)
+		mount_end(vf, m);
+	return error;
+}
+
+/* Show what is at `from`, and below, at `at` too. */
+int
+mount_bind(struct vfs *vf, const struct qpath *from, const struct qpath *at)
+{
+	struct qmount *m;
+	int error;
+
+	if (qvnode_isdir(dentry_vnode(from->p_d)) !=
+	    qvnode_isdir(dentry_vnode(at->p_d)))
+		return -Q_ENOTDIR;
+	__atomic_fetch_add(&from->p_mnt->m_fs->fs_refs, 1, __ATOMIC_RELAXED);
+	error = mount_make(vf, from->p_mnt->m_fs, from->p_d,
+	    from->p_mnt->m_source, from->p_mnt->m_flags, &m);
+	if (error != 0) {
+		__atomic_fetch_sub(&from->p_mnt->m_fs->fs_refs, 1,
+		    __ATOMIC_RELAXED);
+		return error;
+	}
+	qmutex_lock(&vf->vf_mounts);
+	attach(vf, m, at);
+	qmutex_unlock(&vf->vf_mounts);
+	return 0;
+}
+
+/* mount(2) with MS_REMOUNT: `at` is the root of a mount. */
+int
+mount_again(struct vfs *vf, const struct qpath *at, uint32_t ms,
+    const char *options)
+{
+	struct qmount *m = at->p_mnt;
+	uint32_t flags = mount_flags(ms), rdonly = flags & QFS_RDONLY;
+	struct qfs *fs = m->m_fs;
+	int error = 0;
+
+	if (at->p_d != m->m_root)
+		return -Q_EINVAL;
+	qmutex_lock(&vf->vf_mounts);
+	if ((ms & Q_MS_BIND) == 0) {
+		if (rdonly == 0 && (fs->fs_flags & QFS_ERROR) != 0)
+			error = -Q_EROFS;
+		if (rdonly == 0 && fs->fs_disk != NULL &&
+		    (fs->fs_disk->qd_flags & QDISK_RDONLY) != 0)
+			error = -Q_EACCES;
+		if (error == 0 && rdonly != 0 &&
+		    (fs->fs_flags & QFS_RDONLY) == 0) {
+			if (fs_is_written(fs))
+				error = -Q_EBUSY;
+			else
+				error = fs_sync(fs, true);
+		}
+		if (error == 0 && fs->fs_ops->fso_remount != NULL)
+			error = fs->fs_ops->fso_remount(fs, flags, options);
+		if (error == 0)
+			__atomic_store_n(&fs->fs_flags,
+			    (fs->fs_flags & QFS_ERROR) | flags,
+			    __ATOMIC_RELAXED);
+	}
+	if (error == 0)
+		__atomic_store_n(&m->m_flags, flags, __ATOMIC_RELAXED);
+	qmutex_unlock(&vf->vf_mounts);
+	return error;
+}
+
+/*
+ * Unmount what `at` is the root of, with the caller's reference, which is used
+ * up in any case.  `lazy`: from sight at once, in fact when nobody uses it.
+ */
+int
+mount_away(struct vfs *vf, struct qpath *at, bool lazy)
+{
+	struct qmount *m = at->p_mnt;
+	struct qpath was = { NULL, NULL };
+	int error = 0;
+
+	if (at->p_d != m->m_root)
+		error = -Q_EINVAL;
+	dentry_put(at->p_d);
+	if (error == 0 && !lazy)
+		dentry_prune(vf, m->m_fs);
+	qmutex_lock(&vf->vf_mounts);
+	if (error == 0 && (m->m_parent == NULL || m->m_gone != 0))
+		error = -Q_EINVAL;
+	if (error == 0 && has_children(vf, m))
+		error = -Q_EBUSY;
+	if (error == 0) {
+		__atomic_store_n(&m->m_gone, lazy ? MOUNT_LAZY : MOUNT_ENDED,
+		    __ATOMIC_SEQ_CST);
+		/* Ours is one. */
+		if (!lazy && mount_sum(m) != 1) {
+			__atomic_store_n(&m->m_gone, 0, __ATOMIC_SEQ_CST);
+			error = -Q_EBUSY;
+		}
+	}
+	if (error == 0)
+		detach(vf, m, &was);
+	qmutex_unlock(&vf->vf_mounts);
+	if (error == 0 && !lazy)
+		mount_end(vf, m);
+	else
+		mount_put(m);
+	if (was.p_mnt != NULL)
+		qpath_put(&was);
+	return error;
+}
+
+/* ---- life ------------------------------------------------------------------------- */
+
+int
+mount_init(struct vfs *vf)
+{
+	qmutex_init(&vf->vf_mounts, "mounts");
+	qlist_init(&vf->vf_mountlist);
+	return 0;
+}
+
+/* The end of the kernel: no process is left. */
+void
+mount_fini(struct vfs *vf)
+{
+	struct qmount *m;
+	struct qpath was;
+	struct qlist *l;
+	bool leaf;
+
+	while (!qlist_empty(&vf->vf_mountlist)) {
+		leaf = false;
+		QLIST_FOREACH(l, &vf->vf_mountlist) {
+			m = QLIST_ELEM(l, struct qmount, m_all);
+			if (!has_children(vf, m)) {
+				leaf = true;
+				break;
+			}
+		}
+		qassert(leaf);
+		detach(vf, m, &was);
+		mount_end(vf, m);
+		if (was.p_mnt != NULL)
+			qpath_put(&was);
+	}
+}

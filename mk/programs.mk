@@ -103,6 +103,7 @@ $(foreach s,$(SRCS.$1),$(call compile_rule,$(call \
 $(foreach s,$(gensrcs.$1),$(call compile_rule,$(call \
 	objects,$s,$B/obj/$1/gen),$B/gen/$1/$s,$1)$(nl))
 $(foreach s,$(gensrcs.$1),$(call awk_rule,$B/gen/$1/$s,$(closure.$1),$s)$(nl))
+$(addprefix $B/gen/$1/,$(gensrcs.$1)): $B/stamp/$1.link
 $(call link_rule,$B/$1,$1,$(parts.$1))
 endef
 $(foreach p,$(bins),$(eval $(call bin_rules,$p)))

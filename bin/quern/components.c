@@ -5,9 +5,13 @@
 #include <stddef.h>
 
 #include <quern/component.h>
+#include <quern/tmpfs.h>
+#include <quern/vfs.h>
 
 #include "quern.h"
 
 const struct quern_component *const linked_components[] = {
+	&qvfs,
+	&qtmpfs,
 	NULL,
 };

@@ -10,8 +10,8 @@
 
 /* A consistent copy of what changes together. */
 static void
-read_attr(struct qvnode *v, struct qvattr *a, uint32_t *nlink,
-    uint64_t *blocks, struct qtime *btime)
+read_attr(struct qvnode *v, struct qvattr *a, uint32_t *nlink, uint64_t *blocks,
+    struct qtime *btime)
 {
 	uint32_t seq;
 
@@ -179,15 +179,6 @@ QSYS(lstat)
 	return stat_path(s, Q_AT_FDCWD, 0, 1, 0);
 }
 
-/* Does argument `i` point to an empty string? */
-static bool
-is_empty(const struct qsys *s, unsigned i)
-{
-	char c = 1;
-
-	return qsys_in(s, i, &c, 1) == 0 && c == '\0';
-}
-
 QSYS(newfstatat)
 {
 	uint32_t flags = qsys_uint(s, 3);
@@ -195,15 +186,16 @@ QSYS(newfstatat)
 	struct qsys fd = *s;
 	uint64_t arg[6] = { s->s_arg[0], s->s_arg[2] };
 
-	if ((flags & ~(uint32_t)(Q_AT_SYMLINK_NOFOLLOW | Q_AT_NO_AUTOMOUNT |
-		Q_AT_EMPTY_PATH | Q_AT_STATX_SYNC_TYPE)) != 0)
+	if ((flags &
+		~(uint32_t)(Q_AT_SYMLINK_NOFOLLOW | Q_AT_NO_AUTOMOUNT |
+		    Q_AT_EMPTY_PATH | Q_AT_STATX_SYNC_TYPE)) != 0)
 		return -Q_EINVAL;
 	if ((flags & Q_AT_SYMLINK_NOFOLLOW) != 0)
 		walk = 0;
 	if ((flags & Q_AT_EMPTY_PATH) != 0) {
 		walk |= QWALK_EMPTY;
 		/* Also what is no file of ours. */
-		if (qsys_int(s, 0) >= 0 && is_empty(s, 1)) {
+		if (qsys_int(s, 0) >= 0 && is_path_empty(s, 1)) {
 			fd.s_arg = arg;
 			return sys_fstat(&fd);
 		}
@@ -220,8 +212,9 @@ QSYS(statx)
 	int error;
 
 	if ((mask & Q_STATX__RESERVED) != 0 ||
-	    (flags & ~(uint32_t)(Q_AT_SYMLINK_NOFOLLOW | Q_AT_NO_AUTOMOUNT |
-		 Q_AT_EMPTY_PATH | Q_AT_STATX_SYNC_TYPE)) != 0 ||
+	    (flags &
+		~(uint32_t)(Q_AT_SYMLINK_NOFOLLOW | Q_AT_NO_AUTOMOUNT |
+		    Q_AT_EMPTY_PATH | Q_AT_STATX_SYNC_TYPE)) != 0 ||
 	    (flags & Q_AT_STATX_SYNC_TYPE) == Q_AT_STATX_SYNC_TYPE)
 		return -Q_EINVAL;
 	if ((flags & Q_AT_SYMLINK_NOFOLLOW) != 0)
@@ -397,8 +390,7 @@ fd_path(struct quern_proc *p, int fd, bool path_ok, struct qpath *at)
 }
 
 static int64_t
-chmod_path(struct qsys *s, int dirfd, unsigned i, uint32_t mode,
-    unsigned flags)
+chmod_path(struct qsys *s, int dirfd, unsigned i, uint32_t mode, unsigned flags)
 {
 	struct qpath at;
 	int error = qvfs_walk_arg(s, dirfd, i, flags, &at);
@@ -461,8 +453,7 @@ QSYS(fchownat)
 	uint32_t flags = qsys_uint(s, 4);
 	unsigned walk = QWALK_FOLLOW;
 
-	if ((flags & ~(uint32_t)(Q_AT_SYMLINK_NOFOLLOW | Q_AT_EMPTY_PATH)) !=
-	    0)
+	if ((flags & ~(uint32_t)(Q_AT_SYMLINK_NOFOLLOW | Q_AT_EMPTY_PATH)) != 0)
 		return -Q_EINVAL;
 	if ((flags & Q_AT_SYMLINK_NOFOLLOW) != 0)
 		walk = 0;
@@ -499,8 +490,7 @@ take_time(struct qfs *fs, const struct q_timespec *ts, uint32_t which,
 	}
 	if (ts->tv_nsec < 0 || ts->tv_nsec > 999999999)
 		return -Q_EINVAL;
-	*t = qfs_clamp(fs,
-	    (struct qtime){ ts->tv_sec, (uint32_t)ts->tv_nsec });
+	*t = qfs_clamp(fs, (struct qtime){ ts->tv_sec, (uint32_t)ts->tv_nsec });
 	return 0;
 }
 
@@ -541,8 +531,7 @@ utimens_path(struct qsys *s, int dirfd, unsigned i, uint32_t flags,
 	struct qpath at;
 	int error;
 
-	if ((flags & ~(uint32_t)(Q_AT_SYMLINK_NOFOLLOW | Q_AT_EMPTY_PATH)) !=
-	    0)
+	if ((flags & ~(uint32_t)(Q_AT_SYMLINK_NOFOLLOW | Q_AT_EMPTY_PATH)) != 0)
 		return -Q_EINVAL;
 	if ((flags & Q_AT_EMPTY_PATH) != 0)
 		walk |= QWALK_EMPTY;
@@ -635,9 +624,9 @@ do_truncate(struct quern_proc *p, const struct qpath *at, int64_t size)
 		return -Q_EROFS;
 	if (qvnode_is(v, QV_IMMUTABLE | QV_APPEND))
 		return -Q_EPERM;
-	if ((uint64_t)size > __atomic_load_n(
-				 &p->p_rlim[Q_RLIMIT_FSIZE].rlim_cur,
-				 __ATOMIC_RELAXED)) {
+	if ((uint64_t)size >
+	    __atomic_load_n(&p->p_rlim[Q_RLIMIT_FSIZE].rlim_cur,
+		__ATOMIC_RELAXED)) {
 		qproc_signal(p, 25 /* SIGXFSZ */);
 		return -Q_EFBIG;
 	}
@@ -713,8 +702,9 @@ access_path(struct qsys *s, int dirfd, unsigned i, uint32_t want,
 	int error;
 
 	if ((want & ~7u) != 0 ||
-	    (flags & ~(uint32_t)(Q_AT_SYMLINK_NOFOLLOW | Q_AT_EACCESS |
-		 Q_AT_EMPTY_PATH)) != 0)
+	    (flags &
+		~(uint32_t)(Q_AT_SYMLINK_NOFOLLOW | Q_AT_EACCESS |
+		    Q_AT_EMPTY_PATH)) != 0)
 		return -Q_EINVAL;
 	if ((flags & Q_AT_EMPTY_PATH) != 0)
 		walk |= QWALK_EMPTY;

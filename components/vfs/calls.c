@@ -84,8 +84,8 @@ QSYS(syncfs)
 
 /* ---- allocating ------------------------------------------------------------------ */
 
-#define FALLOC_KNOWN \
-	(Q_FALLOC_FL_KEEP_SIZE | Q_FALLOC_FL_PUNCH_HOLE | \
+#define FALLOC_KNOWN                                              \
+	(Q_FALLOC_FL_KEEP_SIZE | Q_FALLOC_FL_PUNCH_HOLE |         \
 	    Q_FALLOC_FL_COLLAPSE_RANGE | Q_FALLOC_FL_ZERO_RANGE | \
 	    Q_FALLOC_FL_INSERT_RANGE | Q_FALLOC_FL_UNSHARE_RANGE)
 
@@ -99,8 +99,7 @@ check_mode(uint32_t mode)
 		return -Q_EOPNOTSUPP;
 	if ((op & (op - 1)) != 0)
 		return -Q_EOPNOTSUPP;
-	if (op == Q_FALLOC_FL_PUNCH_HOLE &&
-	    (mode & Q_FALLOC_FL_KEEP_SIZE) == 0)
+	if (op == Q_FALLOC_FL_PUNCH_HOLE && (mode & Q_FALLOC_FL_KEEP_SIZE) == 0)
 		return -Q_EOPNOTSUPP;
 	if ((op == Q_FALLOC_FL_COLLAPSE_RANGE ||
 		op == Q_FALLOC_FL_INSERT_RANGE) &&
@@ -141,16 +140,16 @@ do_fallocate(struct qfile *f, struct qvnode *v, uint32_t mode, uint64_t off,
 		return -Q_EINVAL;
 	if (op == Q_FALLOC_FL_INSERT_RANGE && off >= size)
 		return -Q_EINVAL;
-	if (op == Q_FALLOC_FL_INSERT_RANGE &&
-	    size > v->v_fs->fs_maxsize - len)
+	if (op == Q_FALLOC_FL_INSERT_RANGE && size > v->v_fs->fs_maxsize - len)
 		return -Q_EFBIG;
 	error = drop_privileges(v, qproc_current());
 	if (error != 0)
 		return error;
 	if (op == Q_FALLOC_FL_PUNCH_HOLE || op == Q_FALLOC_FL_ZERO_RANGE)
-		error = forget_range(v, off, end < size ? end : size > off ?
-							  size :
-							  off);
+		error = forget_range(v, off,
+		    end < size     ? end :
+			size > off ? size :
+				     off);
 	/* Everything behind the range moves. */
 	if (op == Q_FALLOC_FL_COLLAPSE_RANGE ||
 	    op == Q_FALLOC_FL_INSERT_RANGE) {
@@ -245,8 +244,9 @@ do_mount(struct qsys *s, struct mount_args *ma, const struct qpath *at,
 
 	if ((flags & Q_MS_REMOUNT) != 0)
 		return mount_again(vf, at, flags, ma->options);
-	if ((flags & (Q_MS_SHARED | Q_MS_PRIVATE | Q_MS_SLAVE |
-			 Q_MS_UNBINDABLE)) != 0)
+	if ((flags &
+		(Q_MS_SHARED | Q_MS_PRIVATE | Q_MS_SLAVE | Q_MS_UNBINDABLE)) !=
+	    0)
 		return (flags & Q_MS_PRIVATE) != 0 ? 0 : -Q_EINVAL;
 	if ((flags & Q_MS_MOVE) != 0)
 		return -Q_EINVAL;
@@ -298,8 +298,9 @@ QSYS(umount2)
 	struct qpath at;
 	int error;
 
-	if ((flags & ~(uint32_t)(Q_MNT_FORCE | Q_MNT_DETACH | Q_MNT_EXPIRE |
-		 Q_UMOUNT_NOFOLLOW)) != 0)
+	if ((flags &
+		~(uint32_t)(Q_MNT_FORCE | Q_MNT_DETACH | Q_MNT_EXPIRE |
+		    Q_UMOUNT_NOFOLLOW)) != 0)
 		return -Q_EINVAL;
 	if (!qproc_capable(s->s_proc, Q_CAP_SYS_ADMIN))
 		return -Q_EPERM;

@@ -33,12 +33,10 @@ static const struct qtag tag_hash = { "name hash" };
 int
 dentry_init(struct vfs *vf)
 {
-	struct quern_stats st;
 	uint64_t n = CHAINS_MIN;
 	unsigned i;
 
-	qkernel_stats(vf->vf_k, &st);
-	while (n < CHAINS_MAX && n < st.st_ram_total)
+	while (n < CHAINS_MAX && n < qpage_total(vf->vf_k))
 		n *= 2;
 	vf->vf_hash = qzalloc(&tag_hash, n * sizeof(vf->vf_hash[0]));
 	if (vf->vf_hash == NULL)
@@ -125,10 +123,16 @@ name_alloc(const struct qname *n, struct long_name **lp)
 	return 0;
 }
 
+void
+name_free(struct long_name *ln)
+{
+	qfree(ln);
+}
+
 static struct long_name *
 long_name_of(const struct qdname *dn)
 {
-	return QCONTAINER((uintptr_t)dn, struct long_name, ln_name);
+	return QCONTAINER((void *)(uintptr_t)dn, struct long_name, ln_name);
 }
 
 static int

@@ -14,9 +14,9 @@ static const struct qtag tag_dir = { "directory entries" };
 struct filling {
 	char *fl_buf;
 	size_t fl_len, fl_room;
-	char *fl_last;   /* the entry before, which is told where it ends */
-	bool fl_old;     /* getdents, not getdents64 */
-	int fl_error;    /* -EINVAL: not even one */
+	char *fl_last; /* the entry before, which is told where it ends */
+	bool fl_old;   /* getdents, not getdents64 */
+	int fl_error;  /* -EINVAL: not even one */
 };
 
 static uint8_t
@@ -184,7 +184,7 @@ qvfs_path_string(struct quern_proc *p, const struct qpath *at, char *buf,
     size_t len)
 {
 	struct qpath root;
-	size_t from, n;
+	size_t from = QPATH_MAX, n;
 	char *tmp;
 	int ret;
 

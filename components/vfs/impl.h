@@ -25,16 +25,16 @@
 
 /* A mount. */
 struct qmount {
-	struct qfs *m_fs;       /* [I] with a reference */
-	struct qdentry *m_root; /* [I] with a reference: what is seen */
+	struct qfs *m_fs;        /* [I] with a reference */
+	struct qdentry *m_root;  /* [I] with a reference: what is seen */
 	struct qmount *m_parent; /* [a] changed under [m]; NULL: not attached */
 	struct qdentry *m_point; /* [a] likewise; with a reference */
-	struct qmount *m_next;  /* [a] changed under [m]: d_mounts */
-	uint32_t m_flags;       /* [a] QFS_*, of the mount */
-	uint32_t m_gone;        /* [a] is being unmounted */
-	uint64_t m_id;          /* [I] */
-	struct qlist m_all;     /* [m] vf_mountlist */
-	char *m_source;         /* [I] as it was given */
+	struct qmount *m_next;   /* [a] changed under [m]: d_mounts */
+	uint32_t m_flags;        /* [a] QFS_*, of the mount */
+	uint32_t m_gone;         /* [a] is being unmounted */
+	uint64_t m_id;           /* [I] */
+	struct qlist m_all;      /* [m] vf_mountlist */
+	char *m_source;          /* [I] as it was given */
 	struct qepoch_entry m_epoch;
 	struct mount_count *m_count; /* [I] references, by vCPU */
 };
@@ -70,11 +70,11 @@ struct vfs {
 	struct qspin vf_chain[CHAIN_LOCKS];
 
 	struct qspin vf_lrulock;
-	struct qlist vf_lru;    /* [l] */
-	uint64_t vf_nlru;       /* [l] */
-	uint64_t vf_lrumax;     /* [I] */
-	uint64_t vf_nextid;     /* [a] of dentries */
-	uint64_t vf_ndentry;    /* [a] */
+	struct qlist vf_lru; /* [l] */
+	uint64_t vf_nlru;    /* [l] */
+	uint64_t vf_lrumax;  /* [I] */
+	uint64_t vf_nextid;  /* [a] of dentries */
+	uint64_t vf_ndentry; /* [a] */
 
 	struct qmutex vf_mounts;
 	struct qlist vf_mountlist; /* [m] */
@@ -82,9 +82,9 @@ struct vfs {
 	uint64_t vf_nextmount;     /* [m] */
 
 	struct qmutex vf_fslock;
-	struct qlist vf_kinds;  /* [f] */
-	struct qlist vf_fs;     /* [f] */
-	uint64_t vf_nextdev;    /* [f] */
+	struct qlist vf_kinds; /* [f] */
+	struct qlist vf_fs;    /* [f] */
+	uint64_t vf_nextdev;   /* [f] */
 };
 
 static inline struct vfs *
@@ -148,6 +148,7 @@ void dentry_unhash(struct qdentry *d);
 /* Memory for a new name, before anything is done.  -ENOMEM. */
 struct long_name;
 int name_alloc(const struct qname *n, struct long_name **lp);
+void name_free(struct long_name *ln);
 
 /*
  * It has moved to where `over` is, whose name that is no more; with `exchange`
@@ -189,6 +190,8 @@ bool fs_is_written(struct qfs *fs);
 /* All that is dirty now, and the driver's own. */
 int fs_sync(struct qfs *fs, bool wait);
 
+int writeback_init(struct vfs *vf);
+void writeback_fini(struct vfs *vf);
 /* writeback.c: something of it is dirty, after nothing was. */
 void writeback_later(struct qfs *fs);
 
@@ -216,8 +219,8 @@ mount_on(struct qmount *m, struct qdentry *d)
 {
 	struct qmount *c = __atomic_load_n(&d->d_mounts, __ATOMIC_ACQUIRE);
 
-	while (c != NULL &&
-	    __atomic_load_n(&c->m_parent, __ATOMIC_RELAXED) != m)
+	while (
+	    c != NULL && __atomic_load_n(&c->m_parent, __ATOMIC_RELAXED) != m)
 		c = __atomic_load_n(&c->m_next, __ATOMIC_ACQUIRE);
 	return c;
 }
@@ -264,8 +267,8 @@ int64_t vnode_fcntl(struct qfile *f, struct qsys *s, int cmd, uint64_t arg);
 void vnode_locks_closed(struct qvnode *v, struct quern_proc *p);
 void vnode_flock_closed(struct qvnode *v, struct qfile *f);
 /* Open a fifo or device. */
-int special_open(struct quern_proc *p, const struct qpath *at,
-    struct qvnode *v, uint32_t flags, struct qfile **fp);
+int special_open(struct quern_proc *p, const struct qpath *at, struct qvnode *v,
+    uint32_t flags, struct qfile **fp);
 
 /* ---- lookup.c ------------------------------------------------------------- */
 
@@ -273,9 +276,9 @@ int special_open(struct quern_proc *p, const struct qpath *at,
 struct qparent {
 	struct qpath pa_dir;
 	struct qname pa_name;
-	uint32_t pa_kind;  /* PARENT_* */
-	bool pa_slash;     /* there are slashes behind it */
-	char *pa_buf;      /* what pa_name points into */
+	uint32_t pa_kind; /* PARENT_* */
+	bool pa_slash;    /* there are slashes behind it */
+	char *pa_buf;     /* what pa_name points into */
 };
 
 /* As qvfs_walk_arg, with other credentials than the process's. */
@@ -312,6 +315,30 @@ int proc_cwd(struct quern_proc *p, struct qpath *out);
 int proc_set_root(struct quern_proc *p, const struct qpath *at);
 int proc_set_cwd(struct quern_proc *p, const struct qpath *at);
 
+/* A buffer of QPATH_MAX, for path_free.  -ENOMEM. */
+int path_buf(char **bufp);
+
+/* Is argument `i` an empty string? */
+bool is_path_empty(const struct qsys *s, unsigned i);
+
+/* Are bytes [from, to) of the struct that argument `i` points to zero? */
+int zero_tail(const struct qsys *s, unsigned i, size_t from, size_t to);
+
+/* As walk_parent, with a path in the kernel; a symlink at its end goes on. */
+int parent_of(struct quern_proc *p, int dirfd, const char *path, unsigned flags,
+    struct qparent *pa);
+int parent_of_link(struct quern_proc *p, struct qparent *pa,
+    struct qvnode *link);
+
+/* Through what is mounted on it; uses up and gives references. */
+int walk_mounts(struct qpath *at, unsigned flags);
+
+/* ---- names.c -------------------------------------------------------------- */
+
+/* Make what `new` says under a negative dentry.  [directory] */
+int make_vnode(struct quern_proc *p, const struct qpath *dir, struct qdentry *d,
+    struct qvnew *new);
+
 /* ---- perm.c --------------------------------------------------------------- */
 
 /* Is it allowed, as far as can be told without locks?  False: ask may_access. */
@@ -330,6 +357,9 @@ int may_delete(struct qmount *m, struct qvnode *dir, struct qvnode *v,
 
 /* Is it the owner's process, or one with CAP_FOWNER? */
 bool is_owner(struct qvnode *v, struct quern_proc *p);
+
+/* Set (or, `value` NULL, remove) an ACL, and the mode with it.  [v_lock] */
+int acl_set(struct qvnode *v, const char *name, const void *value, size_t len);
 
 /* What a new file in `dir` gets.  `new`'s mode is set; ACLs are allocated. */
 int new_attr(struct qvnode *dir, struct quern_proc *p, struct qvnew *new);

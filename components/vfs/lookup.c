@@ -48,20 +48,6 @@ struct walk {
 
 /* ---- processes' places ----------------------------------------------------- */
 
-/* Up through what is mounted on top.  In an epoch section. */
-static void
-topmost(struct qpath *at)
-{
-	struct qmount *m;
-
-	while ((__atomic_load_n(&at->p_d->d_flags, __ATOMIC_RELAXED) &
-		   QD_MOUNTED) != 0 &&
-	    (m = mount_on(at->p_mnt, at->p_d)) != NULL) {
-		at->p_mnt = m;
-		at->p_d = m->m_root;
-	}
-}
-
 int
 proc_state(struct quern_proc *p, struct proc_state **psp)
 {
@@ -83,9 +69,8 @@ proc_state(struct quern_proc *p, struct proc_state **psp)
 	ps->ps_root.p_d = ps->ps_cwd.p_d = vf->vf_root->m_root;
 	qpath_get(&ps->ps_root);
 	qpath_get(&ps->ps_cwd);
-	if (!__atomic_compare_exchange_n(&p->p_part[vf->vf_slot],
-		(void **)&old, ps, false, __ATOMIC_ACQ_REL,
-		__ATOMIC_ACQUIRE)) {
+	if (!__atomic_compare_exchange_n(&p->p_part[vf->vf_slot], (void **)&old,
+		ps, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
 		qpath_put(&ps->ps_root);
 		qpath_put(&ps->ps_cwd);
 		qfree(ps);
@@ -252,8 +237,7 @@ cross(struct walk *w)
 static bool
 at_root(const struct walk *w)
 {
-	return w->w_at.p_d == w->w_root.p_d &&
-	    w->w_at.p_mnt == w->w_root.p_mnt;
+	return w->w_at.p_d == w->w_root.p_d && w->w_at.p_mnt == w->w_root.p_mnt;
 }
 
 /* To the directory that this one is in, out of what is mounted if need be. */
@@ -463,8 +447,7 @@ step(struct walk *w, const struct qname *n, bool last)
 	if (error != 0)
 		return error;
 	v = dentry_vnode(d);
-	if (w->w_fast &&
-	    __atomic_load_n(&d->d_seq, __ATOMIC_RELAXED) != seq)
+	if (w->w_fast && __atomic_load_n(&d->d_seq, __ATOMIC_RELAXED) != seq)
 		return NOT_FAST;
 	if (v == NULL) {
 		if (!w->w_fast)
@@ -801,6 +784,21 @@ qvfs_walk_arg(const struct qsys *s, int dirfd, unsigned i, unsigned flags,
 	return error;
 }
 
+/* What a walk to the last name has found; `buf` takes that name. */
+static void
+take_parent(const struct walk *w, char *buf, struct qparent *pa)
+{
+	pa->pa_dir = w->w_at;
+	pa->pa_kind = w->w_kind;
+	pa->pa_slash = w->w_slash;
+	if (w->w_kind != PARENT_NAME)
+		return;
+	memmove(buf, w->w_last.n_name, w->w_last.n_len);
+	buf[w->w_last.n_len] = '\0';
+	pa->pa_name = w->w_last;
+	pa->pa_name.n_name = buf;
+}
+
 /* The directory of the last name of `path`; `buf` takes that name. */
 static int
 find_parent(struct quern_proc *p, int dirfd, const char *path, unsigned flags,
@@ -811,17 +809,8 @@ find_parent(struct quern_proc *p, int dirfd, const char *path, unsigned flags,
 
 	walk_start(&w, p, path, flags, true);
 	error = walk_do(&w, dirfd, path);
-	if (error == 0) {
-		pa->pa_dir = w.w_at;
-		pa->pa_kind = w.w_kind;
-		pa->pa_slash = w.w_slash;
-		if (w.w_kind == PARENT_NAME) {
-			memmove(buf, w.w_last.n_name, w.w_last.n_len);
-			buf[w.w_last.n_len] = '\0';
-			pa->pa_name = w.w_last;
-			pa->pa_name.n_name = buf;
-		}
-	}
+	if (error == 0)
+		take_parent(&w, buf, pa);
 	walk_end(&w);
 	return error;
 }
@@ -841,9 +830,120 @@ walk_parent(const struct qsys *s, int dirfd, unsigned i, unsigned flags,
 	return error;
 }
 
+int
+parent_of(struct quern_proc *p, int dirfd, const char *path, unsigned flags,
+    struct qparent *pa)
+{
+	int error;
+
+	pa->pa_dir.p_d = NULL;
+	error = path_buf(&pa->pa_buf);
+	if (error != 0)
+		return error;
+	error = find_parent(p, dirfd, path, flags, pa->pa_buf, pa);
+	if (error != 0) {
+		pa->pa_dir.p_d = NULL;
+		path_free(pa->pa_buf);
+	}
+	return error;
+}
+
+/* From `at`, whose references are used up, instead of a descriptor. */
+static int
+find_parent_from(struct quern_proc *p, const struct qpath *at, const char *path,
+    struct qparent *pa)
+{
+	struct walk w;
+	int error;
+
+	walk_start(&w, p, path, 0, true);
+	w.w_fast = false;
+	error = proc_root(p, &w.w_root);
+	if (error != 0) {
+		qpath_put(at);
+		return error;
+	}
+	w.w_at = *at;
+	if (path[0] == '/')
+		error = go_root(&w);
+	if (error == 0)
+		error = walk_path(&w);
+	qpath_put(&w.w_root);
+	if (error != 0)
+		qpath_put(&w.w_at);
+	else
+		take_parent(&w, pa->pa_buf, pa);
+	walk_end(&w);
+	return error;
+}
+
+int
+parent_of_link(struct quern_proc *p, struct qparent *pa, struct qvnode *link)
+{
+	struct walk w = { .w_fast = false };
+	struct qpath dir = pa->pa_dir;
+	const char *text;
+	int error;
+
+	error = link_text(&w, link, &text);
+	if (error == 0 && text[0] == '\0')
+		error = -Q_ENOENT;
+	if (error != 0)
+		return error;
+	pa->pa_dir.p_d = NULL;
+	error = find_parent_from(p, &dir, text, pa);
+	if (error != 0) {
+		path_free(pa->pa_buf);
+		pa->pa_dir.p_d = NULL;
+	}
+	return error;
+}
+
+int
+walk_mounts(struct qpath *at, unsigned flags)
+{
+	struct walk w = { .w_fast = false, .w_flags = flags, .w_at = *at };
+	int error = cross(&w);
+
+	*at = w.w_at;
+	return error;
+}
+
 void
 parent_put(struct qparent *pa)
 {
 	qpath_put(&pa->pa_dir);
 	path_free(pa->pa_buf);
+}
+
+int
+path_buf(char **bufp)
+{
+	*bufp = qalloc(&tag_path, QPATH_MAX);
+	return *bufp != NULL ? 0 : -Q_ENOMEM;
+}
+
+bool
+is_path_empty(const struct qsys *s, unsigned i)
+{
+	char c = 1;
+
+	return qsys_in(s, i, &c, 1) == 0 && c == '\0';
+}
+
+int
+zero_tail(const struct qsys *s, unsigned i, size_t from, size_t to)
+{
+	char buf[64];
+	size_t n, j;
+
+	for (; from < to; from += n) {
+		n = to - from < sizeof(buf) ? to - from : sizeof(buf);
+		if (qcopyin(s->s_us, buf, s->s_arg[i] + from, n) != 0)
+			return -Q_EFAULT;
+		for (j = 0; j < n; j++)
+			if (buf[j] != 0)
+				return -Q_E2BIG;
+	}
+	return 0;
 }

@@ -12,6 +12,7 @@
  * m_gone, unmounting sets it first and then sums up.
  */
 #include <quern/abi/mount.h>
+#include <quern/block.h>
 
 #include "impl.h"
 
@@ -72,7 +73,7 @@ mount_get(struct qmount *m)
 static int64_t
 mount_sum(struct qmount *m)
 {
-	unsigned i, n = quern_ncpu(m->m_fs->fs_k);
+	unsigned i, n = qcpu_count(m->m_fs->fs_k);
 	int64_t sum = 0;
 
 	for (i = 0; i < n; i++)
@@ -110,8 +111,8 @@ mount_put(struct qmount *m)
 
 	(void)__atomic_fetch_sub(&m->m_count[qcpu_current()->v_id].mc_n, 1,
 	    __ATOMIC_SEQ_CST);
-	if (qlikely(__atomic_load_n(&m->m_gone, __ATOMIC_SEQ_CST) !=
-		MOUNT_LAZY))
+	if (qlikely(
+		__atomic_load_n(&m->m_gone, __ATOMIC_SEQ_CST) != MOUNT_LAZY))
 		return;
 	/* Unmounted while in use: the last user ends it. */
 	if (mount_sum(m) != 0 ||
@@ -143,7 +144,7 @@ static int
 mount_make(struct vfs *vf, struct qfs *fs, struct qdentry *root,
     const char *source, uint32_t flags, struct qmount **mp)
 {
-	unsigned n = quern_ncpu(vf->vf_k);
+	unsigned n = qcpu_count(vf->vf_k);
 	struct qmount *m = qzalloc(&tag_mount, sizeof(*m));
 	size_t len = qstrlen(source) + 1;
 
@@ -297,8 +298,7 @@ disk_mounted(struct vfs *vf, struct qdisk *disk)
 
 /* The disk of that name, opened if the kernel does not have it yet. */
 static int
-find_disk(struct vfs *vf, const char *source, uint32_t flags,
-    struct qdisk **dp)
+find_disk(struct vfs *vf, const char *source, uint32_t flags, struct qdisk **dp)
 {
 	unsigned how = (flags & QFS_RDONLY) != 0 ? QUERN_BLK_RDONLY : 0;
 	const char *s = source;
@@ -488,6 +488,12 @@ mount_away(struct vfs *vf, struct qpath *at, bool lazy)
 	if (was.p_mnt != NULL)
 		qpath_put(&was);
 	return error;
+}
+
+bool
+qvfs_has_root(struct quern *k)
+{
+	return __atomic_load_n(&vfs_of(k)->vf_root, __ATOMIC_ACQUIRE) != NULL;
 }
 
 /* ---- life ------------------------------------------------------------------------- */

@@ -57,7 +57,7 @@ make_vnode(struct quern_proc *p, const struct qpath *dir, struct qdentry *d,
 static int64_t
 make(struct qsys *s, int dirfd, unsigned i, struct qvnew *new)
 {
-	bool isdir = (new->vn_mode & Q_S_IFMT) == Q_S_IFDIR;
+	bool isdir = (new->vn_mode &Q_S_IFMT) == Q_S_IFDIR;
 	struct vfs *vf = vfs_of(s->s_proc->p_k);
 	struct qparent pa;
 	struct qvnode *dv;
@@ -109,7 +109,7 @@ make_node(struct qsys *s, int dirfd, unsigned i)
 	struct qvnew new = { .vn_mode = qsys_uint(s, i + 1) };
 
 	new.vn_mode &= Q_S_IFMT | 07777;
-	switch (new.vn_mode & Q_S_IFMT) {
+	switch (new.vn_mode &Q_S_IFMT) {
 	case 0:
 		new.vn_mode |= Q_S_IFREG;
 		break;
@@ -182,8 +182,8 @@ may_link(struct qvnode *v)
 }
 
 static int64_t
-link_names(struct qsys *s, int olddir, unsigned iold, int newdir,
-    unsigned inew, unsigned walk)
+link_names(struct qsys *s, int olddir, unsigned iold, int newdir, unsigned inew,
+    unsigned walk)
 {
 	struct vfs *vf = vfs_of(s->s_proc->p_k);
 	struct qvnode *dv, *v;
@@ -433,8 +433,7 @@ check_names(struct moving *mv)
 			return -Q_ENOTDIR;
 	}
 	if (!qvnode_isdir(v)) {
-		if (mv->mv_old.pa_slash ||
-		    (!exchange && mv->mv_new.pa_slash))
+		if (mv->mv_old.pa_slash || (!exchange && mv->mv_new.pa_slash))
 			return -Q_ENOTDIR;
 	}
 	/* Not into itself, and not what it is in over it. */

@@ -3,6 +3,7 @@
  * Open files of the VFS: what read, write and the others do with a vnode.
  */
 #include <quern/abi/fs.h>
+#include <quern/abi/ioctl.h>
 
 #include "impl.h"
 
@@ -131,8 +132,8 @@ limit_size(struct qfile *f, struct qvnode *v, struct quio *u)
 	uint64_t max = v->v_fs->fs_maxsize, limit = UINT64_MAX;
 
 	if (p != NULL)
-		limit = __atomic_load_n(
-		    &p->p_rlim[Q_RLIMIT_FSIZE].rlim_cur, __ATOMIC_RELAXED);
+		limit = __atomic_load_n(&p->p_rlim[Q_RLIMIT_FSIZE].rlim_cur,
+		    __ATOMIC_RELAXED);
 	(void)f;
 	if ((uint64_t)u->u_off >= limit) {
 		qproc_signal(p, 25 /* SIGXFSZ */);

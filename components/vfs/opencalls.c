@@ -7,10 +7,10 @@
 #include "impl.h"
 
 /* The flags that mean something; openat2 refuses others. */
-#define OPEN_FLAGS \
-	(Q_O_ACCMODE | Q_O_CREAT | Q_O_EXCL | Q_O_NOCTTY | Q_O_TRUNC | \
+#define OPEN_FLAGS                                                        \
+	(Q_O_ACCMODE | Q_O_CREAT | Q_O_EXCL | Q_O_NOCTTY | Q_O_TRUNC |    \
 	    Q_O_APPEND | Q_O_NONBLOCK | Q_O_SYNC | Q_O_DSYNC | Q_FASYNC | \
-	    Q_O_DIRECT | Q_O_LARGEFILE | Q_O_TMPFILE | Q_O_DIRECTORY | \
+	    Q_O_DIRECT | Q_O_LARGEFILE | Q_O_TMPFILE | Q_O_DIRECTORY |    \
 	    Q_O_NOFOLLOW | Q_O_NOATIME | Q_O_CLOEXEC | Q_O_PATH)
 
 /* An open on its way. */
@@ -128,8 +128,7 @@ open_create(const struct opening *op, int dirfd, const char *path,
 			error = qvnode_isdir(v) ? -Q_EISDIR : -Q_ENOTDIR;
 		else if (qvnode_type(v) == Q_S_IFLNK &&
 		    (op->op_flags & Q_O_NOFOLLOW) == 0) {
-			if (depth == 40 ||
-			    (op->op_walk & QWALK_NOLINKS) != 0)
+			if (depth == 40 || (op->op_walk & QWALK_NOLINKS) != 0)
 				error = -Q_ELOOP;
 			else
 				error = parent_of_link(op->op_p, &pa, v);
@@ -237,8 +236,7 @@ do_open(struct quern_proc *p, int dirfd, const char *path, uint32_t flags,
 }
 
 static int64_t
-open_call(struct qsys *s, int dirfd, unsigned i, uint32_t flags,
-    uint32_t mode)
+open_call(struct qsys *s, int dirfd, unsigned i, uint32_t flags, uint32_t mode)
 {
 	char *path;
 	int64_t ret;
@@ -319,8 +317,9 @@ QSYS(openat2)
 	    (how.flags & Q_O_TMPFILE) != Q_O_TMPFILE && how.mode != 0)
 		return -Q_EINVAL;
 	if ((how.flags & Q_O_PATH) != 0 &&
-	    (how.flags & ~(uint64_t)(Q_O_PATH | Q_O_DIRECTORY |
-		 Q_O_NOFOLLOW | Q_O_CLOEXEC)) != 0)
+	    (how.flags &
+		~(uint64_t)(Q_O_PATH | Q_O_DIRECTORY | Q_O_NOFOLLOW |
+		    Q_O_CLOEXEC)) != 0)
 		return -Q_EINVAL;
 	if ((resolve & Q_RESOLVE_CACHED) != 0 &&
 	    (how.flags & (Q_O_TRUNC | Q_O_CREAT | Q_O_TMPFILE)) != 0)

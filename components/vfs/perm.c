@@ -123,9 +123,9 @@ acl_allows(const struct qvnode *v, const struct qcred *c, unsigned want,
 			break;
 		case ACL_GROUP_OBJ:
 		case ACL_GROUP:
-			if (!cred_in_group(c, e->e_tag == ACL_GROUP_OBJ ?
-				      load(&v->v_gid) :
-				      e->e_id))
+			if (!cred_in_group(c,
+				e->e_tag == ACL_GROUP_OBJ ? load(&v->v_gid) :
+							    e->e_id))
 				break;
 			group = true;
 			perm = e->e_perm & mask;
@@ -325,7 +325,7 @@ inherit_acl(struct acl *a, unsigned n, uint32_t *modep)
 int
 new_attr(struct qvnode *dir, struct quern_proc *p, struct qvnew *new)
 {
-	uint32_t type = new->vn_mode & Q_S_IFMT;
+	uint32_t type = new->vn_mode &Q_S_IFMT;
 	struct acl *def = NULL, *a;
 	int n = 0, more;
 
@@ -371,6 +371,99 @@ new_attr(struct qvnode *dir, struct quern_proc *p, struct qvnew *new)
 void
 new_attr_done(struct qvnew *new)
 {
-	qfree((void *)(uintptr_t)new->vn_acl);
-	qfree((void *)(uintptr_t)new->vn_defacl);
+	qfree((void *)(uintptr_t) new->vn_acl);
+	qfree((void *)(uintptr_t) new->vn_defacl);
+}
+
+/* ---- setting ACLs ------------------------------------------------------------------------ */
+
+/* Is it well-formed, and what is it as a mode?  *trivial: nothing but that. */
+static int
+acl_check(const struct acl *a, size_t len, uint32_t *modep, bool *trivial)
+{
+	unsigned i, n = (unsigned)((len - 4) / 8), seen = 0, last = 0;
+	uint32_t mode = 0, group = 0;
+	const struct acl_entry *e;
+	bool mask = false;
+
+	if (len < 4 || (len - 4) % 8 != 0 || a->a_version != ACL_VERSION)
+		return -Q_EINVAL;
+	*trivial = true;
+	for (i = 0; i < n; i++) {
+		e = &a->a_entry[i];
+		if ((e->e_perm & ~7u) != 0 || e->e_tag < last)
+			return -Q_EINVAL;
+		if (e->e_tag == last && e->e_tag != ACL_USER &&
+		    e->e_tag != ACL_GROUP)
+			return -Q_EINVAL;
+		last = e->e_tag;
+		seen |= e->e_tag;
+		switch (e->e_tag) {
+		case ACL_USER_OBJ:
+			mode |= (uint32_t)e->e_perm << 6;
+			break;
+		case ACL_GROUP_OBJ:
+			group = (uint32_t)e->e_perm << 3;
+			break;
+		case ACL_MASK:
+			mode |= (uint32_t)e->e_perm << 3;
+			mask = true;
+			*trivial = false;
+			break;
+		case ACL_OTHER:
+			mode |= e->e_perm;
+			break;
+		case ACL_USER:
+		case ACL_GROUP:
+			*trivial = false;
+			break;
+		default:
+			return -Q_EINVAL;
+		}
+	}
+	if ((seen & (ACL_USER_OBJ | ACL_GROUP_OBJ | ACL_OTHER)) !=
+	    (ACL_USER_OBJ | ACL_GROUP_OBJ | ACL_OTHER))
+		return -Q_EINVAL;
+	if ((seen & (ACL_USER | ACL_GROUP)) != 0 && !mask)
+		return -Q_EINVAL;
+	*modep = mask ? mode : mode | group;
+	return 0;
+}
+
+int
+acl_set(struct qvnode *v, const char *name, const void *value, size_t len)
+{
+	bool access = qstrcmp(name, XATTR_ACL) == 0, trivial = true;
+	struct qvattr a = { .va_set = QVA_MODE | QVA_CTIME };
+	uint32_t mode;
+	int error;
+
+	if (!access && qstrcmp(name, XATTR_DEFACL) != 0)
+		return -Q_EOPNOTSUPP;
+	if (!access && !qvnode_isdir(v))
+		return value != NULL ? -Q_EACCES : 0;
+	if (qvnode_type(v) == Q_S_IFLNK)
+		return -Q_EOPNOTSUPP;
+	if (len > ACL_MAX)
+		return -Q_E2BIG;
+	if (value != NULL && len > 4) {
+		error = acl_check(value, len, &mode, &trivial);
+		if (error != 0)
+			return error;
+		if (access) {
+			a.va_mode = (v->v_mode & 07000) | mode;
+			a.va_ctime = qfs_now(v->v_fs);
+			error = vnode_setattr(v, &a);
+			if (error != 0)
+				return error;
+		} else {
+			trivial = false;
+		}
+	}
+	if (trivial) {
+		error = v->v_ops->vo_setxattr(v, name, NULL, 0, 0);
+		return error == -Q_ENODATA ? 0 : error;
+	}
+	__atomic_fetch_or(&v->v_flags, QV_ACL, __ATOMIC_RELAXED);
+	return v->v_ops->vo_setxattr(v, name, value, len, 0);
 }

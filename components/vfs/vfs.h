@@ -28,11 +28,11 @@ struct qmount;
 extern const struct quern_component qvfs;
 
 /* d_flags [a] */
-#define QD_HASHED   1u /* names find it */
-#define QD_MOUNTED  2u /* something is mounted on it, somewhere */
-#define QD_LRU      4u /* on the list of those not in use */
-#define QD_USED     8u /* found since that list was last looked through */
-#define QD_ROOT     16u /* has no name: a file system's root, or O_TMPFILE */
+#define QD_HASHED  1u  /* names find it */
+#define QD_MOUNTED 2u  /* something is mounted on it, somewhere */
+#define QD_LRU     4u  /* on the list of those not in use */
+#define QD_USED    8u  /* found since that list was last looked through */
+#define QD_ROOT    16u /* has no name: a file system's root, or O_TMPFILE */
 
 /* A name short enough to lie in its dentry, with a 0 behind. */
 #define QD_SHORT 36u
@@ -54,15 +54,15 @@ struct qdentry {
 	uint32_t d_seq;   /* [a] odd while name, parent or vnode change */
 	uint32_t d_hash;  /* [d_seq] of the name and the parent */
 	uint64_t d_id;    /* [I] */
-	struct qdentry *d_next;    /* [a] in its chain */
-	struct qdentry *d_parent;  /* [d_seq] itself, for a root */
-	struct qvnode *d_vnode;    /* [d_seq] with a reference, or NULL */
+	struct qdentry *d_next;      /* [a] in its chain */
+	struct qdentry *d_parent;    /* [d_seq] itself, for a root */
+	struct qvnode *d_vnode;      /* [d_seq] with a reference, or NULL */
 	const struct qdname *d_name; /* [d_seq] */
-	struct qfs *d_fs;          /* [I] */
-	struct qmount *d_mounts;   /* [a] mounts on it, through m_next */
-	struct qlist d_lru;        /* [vf_lrulock] */
-	struct qlist d_children;   /* [vf_lrulock] by d_sibling */
-	struct qlist d_sibling;    /* [vf_lrulock] */
+	struct qfs *d_fs;            /* [I] */
+	struct qmount *d_mounts;     /* [a] mounts on it, through m_next */
+	struct qlist d_lru;          /* [vf_lrulock] */
+	struct qlist d_children;     /* [vf_lrulock] by d_sibling */
+	struct qlist d_sibling;      /* [vf_lrulock] */
 	struct qepoch_entry d_epoch;
 	struct qdname d_short;
 };
@@ -74,10 +74,10 @@ struct qpath {
 };
 
 /* Flags of walks. */
-#define QWALK_FOLLOW    1u  /* a symlink at the end too */
-#define QWALK_DIRECTORY 2u  /* the end must be a directory */
-#define QWALK_EMPTY     4u  /* "" is the starting point itself */
-#define QWALK_NOXDEV    8u  /* RESOLVE_NO_XDEV and so on, of openat2 */
+#define QWALK_FOLLOW    1u /* a symlink at the end too */
+#define QWALK_DIRECTORY 2u /* the end must be a directory */
+#define QWALK_EMPTY     4u /* "" is the starting point itself */
+#define QWALK_NOXDEV    8u /* RESOLVE_NO_XDEV and so on, of openat2 */
 #define QWALK_NOLINKS   16u
 #define QWALK_BENEATH   32u
 #define QWALK_INROOT    64u
@@ -129,6 +129,9 @@ struct qvnode *qfile_vnode(const struct qfile *f);
  */
 int qvfs_mount(struct quern *k, const char *source, const struct qpath *at,
     const char *type, uint32_t flags, const char *options) QMUSTCHECK;
+
+/* Is there a root yet? */
+bool qvfs_has_root(struct quern *k);
 
 /* The path of `p`'s root in `buf`; for messages and /proc.  As getcwd. */
 int64_t qvfs_path_string(struct quern_proc *p, const struct qpath *at,

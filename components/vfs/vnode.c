@@ -13,6 +13,8 @@
  *     and ends, in dropping it, with its eviction.
  * V3  A vnode on fs_dirty has QV_DIRTYATTR or QV_DIRTYPAGES, or is being written.
  */
+#include <quern/block.h>
+
 #include "impl.h"
 
 static const struct qtag tag_vnode = { "vnode" };
@@ -41,6 +43,23 @@ qfs_register(struct quern *k, const struct qfs_type *ft)
 	qlist_append(&vf->vf_kinds, &fk->fk_link);
 	qmutex_unlock(&vf->vf_fslock);
 	return 0;
+}
+
+void
+qfs_unregister(struct quern *k, const struct qfs_type *ft)
+{
+	struct vfs *vf = vfs_of(k);
+	struct qlist *l, *next;
+
+	mount_fini(vf);
+	QLIST_FOREACH_SAFE(l, next, &vf->vf_kinds) {
+		struct fs_kind *fk = QLIST_ELEM(l, struct fs_kind, fk_link);
+
+		if (fk->fk_type == ft) {
+			qlist_del(&fk->fk_link);
+			qfree(fk);
+		}
+	}
 }
 
 const struct qfs_type *
@@ -327,6 +346,10 @@ vnode_mark(struct qvnode *v, uint32_t why)
 	struct qfs *fs = v->v_fs;
 	bool first = false;
 
+	/* One that is in memory only has nowhere to be written to. */
+	if ((why == QV_DIRTYATTR && v->v_ops->vo_update == NULL) ||
+	    (why == QV_DIRTYPAGES && v->v_ops->vo_map == NULL))
+		return;
 	if ((__atomic_fetch_or(&v->v_flags, why, __ATOMIC_SEQ_CST) & why) ==
 	    why)
 		return;
@@ -357,13 +380,12 @@ vnode_write(struct qvnode *v, bool wait)
 		__atomic_fetch_and(&v->v_flags, ~QV_DIRTYPAGES,
 		    __ATOMIC_SEQ_CST);
 		error = qpcache_sync(v, 0, UINT64_MAX, wait);
-		if (__atomic_load_n(&v->v_pages.pc_ndirty,
-			__ATOMIC_RELAXED) != 0)
+		if (__atomic_load_n(&v->v_pages.pc_ndirty, __ATOMIC_RELAXED) !=
+		    0)
 			__atomic_fetch_or(&v->v_flags, QV_DIRTYPAGES,
 			    __ATOMIC_RELAXED);
 	}
-	if ((__atomic_fetch_and(&v->v_flags, ~QV_DIRTYATTR,
-		 __ATOMIC_SEQ_CST) &
+	if ((__atomic_fetch_and(&v->v_flags, ~QV_DIRTYATTR, __ATOMIC_SEQ_CST) &
 		QV_DIRTYATTR) != 0 &&
 	    v->v_ops->vo_update != NULL) {
 		e = v->v_ops->vo_update(v);

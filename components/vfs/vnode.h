@@ -102,8 +102,8 @@ static inline uint64_t
 qdev_make(uint32_t major, uint32_t minor)
 {
 	return (minor & 0xffu) | (uint64_t)(major & 0xfffu) << 8 |
-	    (uint64_t)(minor & ~0xffu) << 12 | (uint64_t)(major & ~0xfffu)
-	    << 32;
+	    (uint64_t)(minor & ~0xffu) << 12 |
+	    (uint64_t)(major & ~0xfffu) << 32;
 }
 
 /* ---- attributes ------------------------------------------------------------ */
@@ -130,11 +130,11 @@ struct qvattr {
 struct qvnew {
 	uint32_t vn_mode; /* with the type: any Q_S_IF* */
 	uint32_t vn_uid, vn_gid;
-	uint64_t vn_rdev;       /* devices, as in st_rdev */
-	const char *vn_target;  /* symlinks: contents, ended by a 0 */
-	uint32_t vn_targetlen;  /* without the 0 */
-	const void *vn_acl;     /* system.posix_acl_access to set, or NULL */
-	const void *vn_defacl;  /* directories: ..._default, or NULL */
+	uint64_t vn_rdev;      /* devices, as in st_rdev */
+	const char *vn_target; /* symlinks: contents, ended by a 0 */
+	uint32_t vn_targetlen; /* without the 0 */
+	const void *vn_acl;    /* system.posix_acl_access to set, or NULL */
+	const void *vn_defacl; /* directories: ..._default, or NULL */
 	uint32_t vn_acllen, vn_defacllen;
 };
 
@@ -154,6 +154,7 @@ struct qvnew {
 #define QV_VERITY     1024u
 #define QV_SYNC       2048u /* writes are synchronous */
 #define QV_NOSEC      4096u /* known to have no security.capability */
+#define QV_LINKABLE   8192u /* made by O_TMPFILE: a name may be made for it */
 
 /* A file's cached pages; pcache.h. */
 struct qpcache {
@@ -164,7 +165,7 @@ struct qpcache {
 	uint64_t pc_npages;           /* [pc_lock] */
 	uint64_t pc_ndirty;           /* [pc_lock] */
 	struct qwaitq pc_wait;        /* for pc_writeback to become 0 */
-	int pc_error; /* [pc_lock] of writing back, for the next fsync */
+	int pc_error;       /* [pc_lock] of writing back, for the next fsync */
 	uint32_t pc_errseq; /* [pc_lock] counts errors */
 };
 
@@ -179,8 +180,8 @@ struct qvnode {
 	uint32_t v_mode; /* type and permissions; the type [I] */
 	uint32_t v_uid, v_gid;
 	uint32_t v_nlink;
-	uint64_t v_rdev; /* [I] */
-	uint64_t v_size; /* [a] */
+	uint64_t v_rdev;   /* [I] */
+	uint64_t v_size;   /* [a] */
 	uint64_t v_blocks; /* of 512 bytes */
 	struct qtime v_atime, v_mtime, v_ctime, v_btime;
 	uint64_t v_version; /* changes of a directory, for open ones */
@@ -188,15 +189,15 @@ struct qvnode {
 
 	struct qrwlock v_lock;
 	struct qpcache v_pages;
-	int32_t v_writers;   /* [a] opens for writing; < 0: executed */
-	struct qlist v_hash; /* [fs_vlock] */
-	struct qlist v_all;  /* [fs_vlock] */
+	int32_t v_writers;    /* [a] opens for writing; < 0: executed */
+	struct qlist v_hash;  /* [fs_vlock] */
+	struct qlist v_all;   /* [fs_vlock] */
 	struct qlist v_dirty; /* [fs_vlock] fs_dirty */
 	uint64_t v_dirtied;   /* [fs_vlock] when it became dirty */
 	char *v_link;         /* [a] symlinks: contents, once read */
 	void *v_locks;        /* [a] struct qflocks, once there were any */
 	void *v_watches;      /* [a] inotify's */
-	void *v_special;      /* [a] what a fifo, socket or device is in memory */
+	void *v_special; /* [a] what a fifo, socket or device is in memory */
 	struct qepoch_entry v_epoch;
 };
 
@@ -330,8 +331,8 @@ struct qvnode_ops {
 	 * others between two calls.  0 is the beginning; *posp is moved.  What
 	 * emit answers, if that is not 0, is no error.
 	 */
-	int (*vo_readdir)(struct qvnode *dir, uint64_t *posp,
-	    qreaddir_fn *emit, void *arg);
+	int (*vo_readdir)(struct qvnode *dir, uint64_t *posp, qreaddir_fn *emit,
+	    void *arg);
 
 	/* -- symlinks -- */
 
@@ -436,16 +437,16 @@ struct qvnode_ops {
 /* ---- file systems ------------------------------------------------------------ */
 
 /* fs_flags [a] */
-#define QFS_RDONLY   1u  /* mounted or become read-only */
-#define QFS_ERROR    2u  /* damaged: nothing is written any more */
-#define QFS_NOSUID   4u
-#define QFS_NODEV    8u
-#define QFS_NOEXEC   16u
-#define QFS_SYNC     32u
-#define QFS_NOATIME  64u
-#define QFS_RELATIME 128u
-#define QFS_LAZYTIME 256u
-#define QFS_DIRSYNC  512u
+#define QFS_RDONLY     1u /* mounted or become read-only */
+#define QFS_ERROR      2u /* damaged: nothing is written any more */
+#define QFS_NOSUID     4u
+#define QFS_NODEV      8u
+#define QFS_NOEXEC     16u
+#define QFS_SYNC       32u
+#define QFS_NOATIME    64u
+#define QFS_RELATIME   128u
+#define QFS_LAZYTIME   256u
+#define QFS_DIRSYNC    512u
 #define QFS_NODIRATIME 1024u
 
 struct qfs_ops {
@@ -462,8 +463,7 @@ struct qfs_ops {
 	 * Become read-only or writable (`flags` QFS_*), with new `options`.
 	 * Nothing is open for writing, everything has been synced.  NULL: 0.
 	 */
-	int (*fso_remount)(struct qfs *fs, uint32_t flags,
-	    const char *options);
+	int (*fso_remount)(struct qfs *fs, uint32_t flags, const char *options);
 
 	/* It goes: no vnode is left.  Everything has been synced. */
 	void (*fso_unmount)(struct qfs *fs);
@@ -503,24 +503,24 @@ struct qfs_type {
 };
 
 struct qfs {
-	struct quern *fs_k;              /* [I] */
-	const struct qfs_type *fs_type;  /* [I] */
-	const struct qfs_ops *fs_ops;    /* [I] */
-	void *fs_priv;                   /* the driver's */
-	struct qdisk *fs_disk;           /* [I] with a reference, or NULL */
-	struct qvnode *fs_root;          /* [I] with a reference */
-	uint64_t fs_dev;                 /* [I] st_dev */
-	uint64_t fs_magic;               /* [I] f_type */
-	uint32_t fs_bsize;               /* [I] bytes */
-	uint32_t fs_namelen;             /* [I] */
-	uint64_t fs_maxsize;             /* [I] of a file */
+	struct quern *fs_k;               /* [I] */
+	const struct qfs_type *fs_type;   /* [I] */
+	const struct qfs_ops *fs_ops;     /* [I] */
+	void *fs_priv;                    /* the driver's */
+	struct qdisk *fs_disk;            /* [I] with a reference, or NULL */
+	struct qvnode *fs_root;           /* [I] with a reference */
+	uint64_t fs_dev;                  /* [I] st_dev */
+	uint64_t fs_magic;                /* [I] f_type */
+	uint32_t fs_bsize;                /* [I] bytes */
+	uint32_t fs_namelen;              /* [I] */
+	uint64_t fs_maxsize;              /* [I] of a file */
 	int64_t fs_time_min, fs_time_max; /* [I] seconds that can be stored */
-	uint32_t fs_time_gran;           /* [I] nanoseconds, 1 .. 10^9 */
-	uint32_t fs_flags;               /* [a] QFS_* */
-	uint32_t fs_refs;                /* [a] mounts and files */
-	uint8_t fs_uuid[16];             /* [I] for handles; 0: none */
-	struct qlog_rate fs_rate;        /* of lines about damage */
-	char fs_name[64];                /* [I] "ext4 file:x", for messages */
+	uint32_t fs_time_gran;            /* [I] nanoseconds, 1 .. 10^9 */
+	uint32_t fs_flags;                /* [a] QFS_* */
+	uint32_t fs_refs;                 /* [a] mounts and files */
+	uint8_t fs_uuid[16];              /* [I] for handles; 0: none */
+	struct qlog_rate fs_rate;         /* of lines about damage */
+	char fs_name[64];                 /* [I] "ext4 file:x", for messages */
 
 	struct qmutex fs_rename; /* directories move between directories */
 
@@ -534,7 +534,7 @@ struct qfs {
 	struct qlist fs_link;   /* all of the kernel's */
 
 	/* the write-back, pcache.c */
-	uint64_t fs_ndirty; /* [a] pages */
+	uint64_t fs_ndirty;  /* [a] pages */
 	uint32_t fs_freeing; /* [a] being unmounted */
 };
 
@@ -543,6 +543,12 @@ struct qfs {
  * -EEXIST, -ENOMEM.
  */
 int qfs_register(struct quern *k, const struct qfs_type *ft) QMUSTCHECK;
+
+/*
+ * Take it out again, for the component's fini: the kernel ends, so everything
+ * that is mounted is unmounted first.
+ */
+void qfs_unregister(struct quern *k, const struct qfs_type *ft);
 
 /*
  * The vnode of an inode number, with a reference.  When there was none it is

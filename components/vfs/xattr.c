@@ -178,8 +178,7 @@ QSYS(fremovexattr)
 
 /* Get one, or (name NULL) the list, into `out`, argument `iout` long. */
 static int64_t
-get_one(struct qsys *s, const struct qpath *at, const char *name,
-    unsigned iout)
+get_one(struct qsys *s, const struct qpath *at, const char *name, unsigned iout)
 {
 	struct qvnode *v = dentry_vnode(at->p_d);
 	size_t size = s->s_arg[iout + 1];

@@ -18,6 +18,27 @@
 #include "impl.h"
 
 #include "blockimpl.h"
+#include "trace.h"
+
+/* A request begins, and ends somewhere else: by enum quern_blk_cmd. */
+#define REQUEST(name, phase, ...)                                          \
+	{                                                                  \
+		.te_name = (name), .te_cat = "block", .te_phase = (phase), \
+		.te_arg = {                                                \
+			NULL,                                              \
+			__VA_ARGS__                                        \
+		}                                                          \
+	}
+#define BEGIN(name) REQUEST(name, QTRACE_ASYNC_BEGIN, "off", "len")
+#define END(name)   REQUEST(name, QTRACE_ASYNC_END, "error")
+
+static const struct qtrace_event ev_begin[] = { BEGIN("read"), BEGIN("write"),
+	BEGIN("flush"), BEGIN("discard"), BEGIN("zero") };
+static const struct qtrace_event ev_end[] = { END("read"), END("write"),
+	END("flush"), END("discard"), END("zero") };
+
+_Static_assert(QUERN_BLK_ZERO == 4 && QARRAYLEN(ev_begin) == 5,
+    "an event for each command");
 
 static const struct qtag block_tag = { "block" };
 
@@ -188,6 +209,18 @@ report(struct qbio *b, int error)
 	    b->b_len / d->qd_sector, -error);
 }
 
+/* Number it and record that it begins: which it is, by its device and range. */
+static QCOLD void
+trace_request(struct qdisk *d, struct qbio *b)
+{
+	if (b->b_cmd >= QARRAYLEN(ev_begin))
+		return;
+	b->b_trace = __atomic_add_fetch(&d->qd_k->k_trace_bio, 1,
+	    __ATOMIC_RELAXED);
+	qtrace_put(qcpu_current(), &ev_begin[b->b_cmd], b->b_trace, b->b_off,
+	    b->b_len);
+}
+
 void
 qbio_end(struct qbio *b, int error)
 {
@@ -199,6 +232,9 @@ qbio_end(struct qbio *b, int error)
 		next = b->b_merged;
 		b->b_merged = NULL;
 		b->b_error = error;
+		if (b->b_trace != 0)
+			qtrace(qcpu_current(), &ev_end[b->b_cmd], b->b_trace,
+			    (uint64_t)(int64_t)error, 0);
 		b->b_done(b);
 	}
 }
@@ -271,6 +307,9 @@ qbio_submit_many(struct qdisk *d, struct qbio **bios, unsigned n)
 	for (i = 0; i < n; i++) {
 		bios[i]->b_disk = d;
 		bios[i]->b_merged = NULL;
+		bios[i]->b_trace = 0;
+		if (qtrace_on(qcpu_current()))
+			trace_request(d, bios[i]);
 		error = check(d, bios[i]);
 		if (error != 0)
 			qbio_end(bios[i], error);

@@ -52,7 +52,8 @@ struct qbio {
 	struct qlist b_link;
 	struct qbio *b_merged; /* those that ride along */
 	struct quern_event b_ev;
-	void *b_lower; /* of the driver, while it has the request */
+	uint64_t b_trace; /* its number in the trace; 0: it has none */
+	void *b_lower;    /* of the driver, while it has the request */
 };
 
 /* A driver. */

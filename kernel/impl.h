@@ -196,6 +196,7 @@ struct quern {
 
 	/* trace.c, stats.c */
 	uint32_t k_trace;                        /* [a] QTRACE_* */
+	uint64_t k_trace_bio;                    /* [a] disk requests */
 	uint64_t k_trace_order;                  /* [a] records made, in sim */
 	struct trace_ring *k_ring[QUERN_MAXCPU]; /* see quern_trace_start */
 	struct lock_stat k_lock_stat[LOCK_STATS];

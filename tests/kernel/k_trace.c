@@ -89,9 +89,15 @@ static void
 busy(struct state *s)
 {
 	struct quern_proc *p;
+	struct qdisk *d;
+	char sector[512] = "";
 	int fd[2];
 	char c = 'x';
 
+	if (KCHECK_EQ(s->e, quern_disk_ram(s->k, "ram", 65536, &d), 0)) {
+		KCHECK_EQ(s->e, quern_disk_write(d, 512, sector, 512), 0);
+		KCHECK_EQ(s->e, quern_disk_close(d), 0);
+	}
 	qmutex_init(&s->m, "traced");
 	KCHECK_EQ(s->e, kcall(s->k, busy_body, s), 0);
 	if (!KCHECK_EQ(s->e, quern_proc_create(s->k, &p), 0))
@@ -160,6 +166,8 @@ shows(struct kenv *e)
 	KCHECK(e, holds(&t, "\"name\":\"timer\"", 1));
 	KCHECK(e, holds(&t, "\"name\":\"traced\"", 2));
 	KCHECK(e, holds(&t, "\"name\":\"vCPU 0\"", 1));
+	KCHECK(e, holds(&t, "\"cat\":\"block\"", 2));
+	KCHECK(e, holds(&t, "\"off\":512,\"len\":512", 1));
 	/* Stopped is stopped. */
 	busy(&s);
 	write_trace(e, s.k, &again);

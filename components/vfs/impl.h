@@ -81,6 +81,9 @@ struct vfs {
 	struct qmount *vf_root;    /* [a] changed under [m] */
 	uint64_t vf_nextmount;     /* [m] */
 
+	struct qmutex vf_flock;   /* all of flock.c */
+	struct qlist vf_lockwait; /* [vf_flock] */
+
 	struct qmutex vf_fslock;
 	struct qlist vf_kinds; /* [f] */
 	struct qlist vf_fs;    /* [f] */

@@ -27,6 +27,8 @@ vfs_init(struct quern *k, void **statep)
 		return -Q_ENOMEM;
 	vf->vf_k = k;
 	qmutex_init(&vf->vf_fslock, "file systems");
+	qmutex_init(&vf->vf_flock, "file locks");
+	qlist_init(&vf->vf_lockwait);
 	qlist_init(&vf->vf_kinds);
 	qlist_init(&vf->vf_fs);
 	error = qproc_part_add(k, &places);

@@ -28,12 +28,14 @@ struct qpage;
 #define QPAGE_MAXORDER 10u
 
 /* pg_flags */
-#define QPG_FREE       1u  /* on a free list, head of its block */
-#define QPG_BUSY       2u  /* being filled, written or moved */
-#define QPG_WANTED     4u  /* somebody sleeps for QPG_BUSY */
-#define QPG_DIRTY      8u  /* newer than what is on disk */
-#define QPG_VALID      16u /* contents are what they should be */
-#define QPG_REFERENCED 32u /* used since the last look */
+#define QPG_FREE       1u   /* on a free list, head of its block */
+#define QPG_BUSY       2u   /* being filled, written or moved */
+#define QPG_WANTED     4u   /* somebody sleeps for QPG_BUSY */
+#define QPG_DIRTY      8u   /* newer than what is on disk */
+#define QPG_VALID      16u  /* contents are what they should be */
+#define QPG_REFERENCED 32u  /* used since the last look */
+#define QPG_ACTIVE     64u  /* the owner's: which of its lists it is on */
+#define QPG_FRESH      128u /* the owner's: not used yet */
 
 /*
  * One who maps the page; embedded in the mapper's own structure.  The page
@@ -82,7 +84,10 @@ struct qreclaimer {
 	uint64_t (*rc_reclaim)(struct qreclaimer *, uint64_t n);
 };
 
-/* Enter one, and take it out again, which waits until it is not being asked. */
+/*
+ * qpage_reclaimer_add enters one; qpage_reclaimer_del takes it out again, and
+ * waits until it is not being asked.
+ */
 void qpage_reclaimer_add(struct quern *k, struct qreclaimer *r);
 void qpage_reclaimer_del(struct quern *k, struct qreclaimer *r);
 
@@ -92,7 +97,7 @@ void qpage_reclaimer_del(struct quern *k, struct qreclaimer *r);
  */
 struct qpage *qpage_alloc_wait(struct quern *k, unsigned order) QMUSTCHECK;
 
-/* Pages of RAM in all, and those that are free. */
+/* qpage_total is the pages of RAM in all, qpage_nfree those that are free. */
 uint64_t qpage_total(struct quern *k);
 uint64_t qpage_nfree(struct quern *k);
 

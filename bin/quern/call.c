@@ -230,14 +230,15 @@ cmd_call(int argc, char **argv)
 			    "quern call: `quern help call` shows how\n");
 			return EXIT_USAGE;
 		}
-		if (!take_option(&o, opt, optarg))
-			return EXIT_USAGE;
+		if (!take_option(&o, opt, optarg)) {
+			status = EXIT_USAGE;
+			goto out;
+		}
 	}
-	if (!check_options(&o))
-		return EXIT_USAGE;
 	o.o_file = argv + optind;
 	o.o_nfile = argc - optind;
-	status = world_run(&o);
+	status = check_options(&o) ? world_run(&o) : EXIT_USAGE;
+out:
 	free(o.o_param);
 	free(o.o_command);
 	if (ending != 0) {

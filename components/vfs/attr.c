@@ -6,6 +6,8 @@
 
 #include "impl.h"
 
+#define ANON_MAGIC 0x09041934
+
 /* ---- showing ------------------------------------------------------------------ */
 
 /* A consistent copy of what changes together. */
@@ -801,8 +803,16 @@ QSYS(fstatfs)
 	struct qpath at;
 	int error = fd_path(s->s_proc, qsys_int(s, 0), true, &at);
 
+	if (error == -Q_EINVAL) {
+		/* In no file system that could be seen. */
+		memset(&st, 0, sizeof(st));
+		st.f_type = ANON_MAGIC;
+		st.f_bsize = st.f_frsize = QUERN_PAGE_SIZE;
+		st.f_namelen = QNAME_MAX;
+		return qsys_out(s, 1, &st, sizeof(st));
+	}
 	if (error != 0)
-		return error == -Q_EINVAL ? -Q_ENOSYS : error;
+		return error;
 	error = do_statfs(&at, &st);
 	qpath_put(&at);
 	return error != 0 ? error : qsys_out(s, 1, &st, sizeof(st));

@@ -96,7 +96,7 @@ int qvfs_walk(struct quern_proc *p, int dirfd, const char *path, unsigned flags,
 int qvfs_walk_arg(const struct qsys *s, int dirfd, unsigned i, unsigned flags,
     struct qpath *out) QMUSTCHECK;
 
-/* Take and drop the references of a path. */
+/* qpath_get and qpath_put take and drop the references of a path. */
 void qpath_get(const struct qpath *p);
 void qpath_put(const struct qpath *p);
 

@@ -49,6 +49,7 @@ struct qpage;
 struct qpcache_node;
 struct quio;
 struct qvnode;
+struct writeback;
 
 /* Names are up to this long, symlinks' contents shorter than the second. */
 #define QNAME_MAX 255u
@@ -159,14 +160,16 @@ struct qvnew {
 /* A file's cached pages; pcache.h. */
 struct qpcache {
 	struct qspin pc_lock;
+	uint32_t pc_errseq;           /* [pc_lock] counts errors */
 	struct qpcache_node *pc_root; /* [a] changed under pc_lock */
-	uint32_t pc_height;           /* [a] likewise */
-	uint32_t pc_writeback;        /* [pc_lock] pages being written */
 	uint64_t pc_npages;           /* [pc_lock] */
-	uint64_t pc_ndirty;           /* [pc_lock] */
-	struct qwaitq pc_wait;        /* for pc_writeback to become 0 */
-	int pc_error;       /* [pc_lock] of writing back, for the next fsync */
-	uint32_t pc_errseq; /* [pc_lock] counts errors */
+	uint64_t pc_ndirty;           /* [a] changed under pc_lock */
+	uint64_t pc_cut, pc_cutend;   /* [pc_lock] pages that move on disk */
+	struct qthread *pc_cutter;    /* [pc_lock] for whom that is no bar */
+	struct qlist pc_runs;         /* [pc_lock] what is being written */
+	uint64_t pc_runseq;           /* [pc_lock] number of the last one */
+	struct qwaitq pc_wait;        /* for one of them to get further */
+	int pc_error; /* [pc_lock] of writing back, for the next fsync */
 };
 
 struct qvnode {
@@ -302,10 +305,10 @@ struct qvnode_ops {
 	 * parent.  -ENOSPC, -EMLINK.  NULL: -EPERM.
 	 */
 	int (*vo_create)(struct qvnode *dir, const struct qname *name,
-	    const struct qvnew *new, struct qvnode **vp);
+	    const struct qvnew *what, struct qvnode **vp);
 
 	/* Make a file without a name (O_TMPFILE).  NULL: -EOPNOTSUPP. */
-	int (*vo_tmpfile)(struct qvnode *dir, const struct qvnew *new,
+	int (*vo_tmpfile)(struct qvnode *dir, const struct qvnew *what,
 	    struct qvnode **vp);
 
 	/* Another name for `v`, also for one that has none.  NULL: -EPERM. */
@@ -534,8 +537,9 @@ struct qfs {
 	struct qlist fs_link;   /* all of the kernel's */
 
 	/* the write-back, pcache.c */
-	uint64_t fs_ndirty;  /* [a] pages */
-	uint32_t fs_freeing; /* [a] being unmounted */
+	struct writeback *fs_wb; /* [I] */
+	uint64_t fs_ndirty;      /* [a] pages */
+	uint32_t fs_freeing;     /* [a] being unmounted */
 };
 
 /*

@@ -19,6 +19,8 @@
 #include <quern/quern.h>
 #include <quern/sim.h>
 #include <quern/syscall.h>
+#include <quern/tmpfs.h>
+#include <quern/vfs.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
@@ -335,7 +337,11 @@ no_log(void *arg, int level, const char *line)
 static void
 client(void *arg)
 {
-	struct quern_config cfg = { .ram = 16 << 20, .log = no_log };
+	static const struct quern_component *const all[] = { &qvfs, &qtmpfs,
+		NULL };
+	struct quern_config cfg = { .ram = 16 << 20,
+		.log = no_log,
+		.components = all };
 	uint16_t nrs[QSYS_MAX];
 	struct fuzz *f = arg;
 	uint64_t leaks = 0;

@@ -234,7 +234,8 @@ qpage_alloc(struct quern *k, unsigned order)
 	if (pg == NULL)
 		return NULL;
 	pg->pg_flags = 0;
-	pg->pg_refs = 1;
+	/* Who looks at a page that was free may find it nobody's still. */
+	__atomic_store_n(&pg->pg_refs, 1, __ATOMIC_RELAXED);
 	pg->pg_pins = 0;
 	pg->pg_order = (uint8_t)order;
 	pg->pg_obj = NULL;

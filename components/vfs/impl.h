@@ -84,6 +84,8 @@ struct vfs {
 	struct qmutex vf_flock;   /* all of flock.c */
 	struct qlist vf_lockwait; /* [vf_flock] */
 
+	struct writeback *vf_wb; /* [I] of the page cache */
+
 	struct qmutex vf_fslock;
 	struct qlist vf_kinds; /* [f] */
 	struct qlist vf_fs;    /* [f] */
@@ -197,6 +199,8 @@ int writeback_init(struct vfs *vf);
 void writeback_fini(struct vfs *vf);
 /* writeback.c: something of it is dirty, after nothing was. */
 void writeback_later(struct qfs *fs);
+/* It is being unmounted: from here on the thread leaves it alone.  Sleeps. */
+void writeback_leave(struct qfs *fs);
 
 /* flock.c, special.c: what hangs off a vnode that goes. */
 void vnode_locks_end(struct qvnode *v);

@@ -104,6 +104,7 @@ fs_create(struct vfs *vf, const struct qfs_type *ft, struct qfs **fsp)
 		qlist_init(&fs->fs_vhash[i]);
 	fs->fs_vmask = HASH_MIN - 1;
 	fs->fs_k = vf->vf_k;
+	fs->fs_wb = vf->vf_wb;
 	fs->fs_type = ft;
 	fs->fs_refs = 1;
 	fs->fs_bsize = QUERN_PAGE_SIZE;
@@ -128,6 +129,7 @@ fs_create(struct vfs *vf, const struct qfs_type *ft, struct qfs **fsp)
 void
 fs_destroy(struct vfs *vf, struct qfs *fs)
 {
+	writeback_leave(fs);
 	dentry_prune(vf, fs);
 	if (fs->fs_root != NULL) {
 		(void)fs_sync(fs, true);

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * ext2, ext3 and ext4: the component, mounting, and the file system as a whole.
+ *
+ * One driver reads all three: what an image has is said by its features, never
+ * by the name it is mounted by.  Metadata go through buffers (buf.h), data of
+ * files through the page cache; so do neither directories nor symlinks.
+ */
+#include "impl.h"
+
+const struct qtag ext4_tag = { "ext4" };
+
+static void
+release(struct ext4 *x)
+{
+	if (x->x_journal != NULL)
+		(void)journal_destroy(x->x_journal);
+	if (x->x_bufs != NULL)
+		qbufcache_destroy(x->x_bufs);
+	qfree(x->x_groups);
+	qfree(x->x_super);
+	qfree(x);
+}
+
+static void
+ext4_unmount(struct qfs *fs)
+{
+	release(ext4_of(fs));
+	fs->fs_priv = NULL;
+}
+
+/* As Linux: what is overhead is not counted as the file system's. */
+static int
+ext4_statfs(struct qfs *fs, struct q_statfs *st)
+{
+	struct ext4 *x = ext4_of(fs);
+	const struct ext4_super *sb = x->x_super;
+	uint64_t resvd = le32(sb->s_r_blocks_count_lo_le), free;
+
+	if (has_incompat(x, EXT4_INCOMPAT_64BIT))
+		resvd |= (uint64_t)le32(sb->s_r_blocks_count_hi_le) << 32;
+	resvd += x->x_resvd << x->x_cbits;
+	qmutex_lock(&x->x_alloc);
+	free = x->x_free > x->x_promised ? x->x_free - x->x_promised : 0;
+	st->f_ffree = x->x_ifree;
+	qmutex_unlock(&x->x_alloc);
+	st->f_blocks = x->x_nblock - (x->x_overhead << x->x_cbits);
+	st->f_bfree = free << x->x_cbits;
+	st->f_bavail = st->f_bfree > resvd ? st->f_bfree - resvd : 0;
+	st->f_files = x->x_ninode;
+	return 0;
+}
+
+static int
+ext4_vget(struct qfs *fs, uint64_t ino, uint32_t gen, struct qvnode **vp)
+{
+	struct inode *ip;
+	int error;
+
+	error = inode_get(ext4_of(fs), ino, IGET_HANDLE, &ip);
+	if (error != 0)
+		return error;
+	if (ip->i_v.v_gen != gen) {
+		qvnode_put(&ip->i_v);
+		return -Q_ESTALE;
+	}
+	*vp = &ip->i_v;
+	return 0;
+}
+
+static int
+ext4_parent(struct qvnode *v, struct qvnode **vp)
+{
+	struct inode *dir = inode_of(v), *ip;
+	uint32_t ino;
+	int error;
+
+	error = dir_parent(dir, &ino);
+	if (error == 0)
+		error = inode_get(inode_fs(dir), ino, 0, &ip);
+	if (error == 0)
+		*vp = &ip->i_v;
+	return error;
+}
+
+static const struct qfs_ops ext4_ops = {
+	.fso_statfs = ext4_statfs,
+	.fso_unmount = ext4_unmount,
+	.fso_vget = ext4_vget,
+	.fso_parent = ext4_parent,
+};
+
+static void
+describe(struct ext4 *x)
+{
+	struct qfs *fs = x->x_fs;
+	uint64_t blocks = has_incompat(x, EXT4_INCOMPAT_EXTENTS) ?
+	    UINT32_MAX :
+	    blockmap_maxblocks(x);
+
+	fs->fs_ops = &ext4_ops;
+	fs->fs_priv = x;
+	fs->fs_magic = EXT4_MAGIC;
+	fs->fs_bsize = x->x_bsize;
+	fs->fs_namelen = QNAME_MAX;
+	fs->fs_maxsize = blocks << x->x_bits;
+	/* Sections 5.1: 34 bits of seconds where the record has room for them. */
+	fs->fs_time_min = INT32_MIN;
+	fs->fs_time_max = INT32_MAX;
+	fs->fs_time_gran = 1000000000;
+	if (x->x_isize > EXT4_GOOD_OLD_SIZE) {
+		fs->fs_time_max += INT64_C(3) << 32;
+		fs->fs_time_gran = 1;
+	}
+	memcpy(fs->fs_uuid, x->x_super->s_uuid, sizeof(fs->fs_uuid));
+}
+
+static int
+get_root(struct ext4 *x)
+{
+	struct inode *root;
+	int error;
+
+	error = inode_get(x, EXT4_ROOT_INO, 0, &root);
+	if (error != 0)
+		return error;
+	if (!qvnode_isdir(&root->i_v)) {
+		error = inode_damaged(root, "the root is no directory");
+		qvnode_put(&root->i_v);
+		return error;
+	}
+	x->x_fs->fs_root = &root->i_v;
+	return 0;
+}
+
+static int
+open_fs(struct ext4 *x, bool probe)
+{
+	int error;
+
+	error = super_read(x, probe);
+	if (error != 0)
+		return error;
+	error = qbufcache_create(x->x_fs->fs_disk, x->x_bsize, 0, &x->x_bufs);
+	if (error != 0)
+		return error;
+	x->x_groups = qzalloc(&ext4_tag, sizeof(struct group) * x->x_ngroup);
+	if (x->x_groups == NULL)
+		return -Q_ENOMEM;
+	error = groups_load(x);
+	if (error != 0)
+		return error;
+	x->x_overhead = super_overhead(x, 0);
+	describe(x);
+	return get_root(x);
+}
+
+static int
+ext4_mount(struct qfs *fs, const char *options, bool probe)
+{
+	struct ext4 *x;
+	int error;
+
+	(void)options;
+	x = qzalloc(&ext4_tag, sizeof(*x));
+	if (x == NULL)
+		return -Q_ENOMEM;
+	x->x_fs = fs;
+	qmutex_init(&x->x_alloc, "ext4 alloc");
+	qmutex_init(&x->x_orphan, "ext4 orphans");
+	qlist_init(&x->x_orphans);
+	x->x_super = qalloc(&ext4_tag, sizeof(*x->x_super));
+	error = x->x_super == NULL ? -Q_ENOMEM : open_fs(x, probe);
+	if (error != 0) {
+		release(x);
+		fs->fs_priv = NULL;
+		return error;
+	}
+	__atomic_fetch_or(&fs->fs_flags, QFS_RDONLY, __ATOMIC_RELAXED);
+	return 0;
+}
+
+static const struct qfs_type types[] = {
+	{ "ext4", QFT_DISK, sizeof(struct inode), ext4_mount },
+	{ "ext3", QFT_DISK, sizeof(struct inode), ext4_mount },
+	{ "ext2", QFT_DISK, sizeof(struct inode), ext4_mount },
+};
+
+static int
+ext4_init(struct quern *k, void **statep)
+{
+	unsigned i;
+	int error = 0;
+
+	(void)statep;
+	for (i = 0; i < QARRAYLEN(types) && error == 0; i++)
+		error = qfs_register(k, &types[i]);
+	return error;
+}
+
+static const struct quern_component *const needs[] = { &qvfs, NULL };
+
+const struct quern_component qext4 = {
+	.c_name = "ext4",
+	.c_needs = needs,
+	.c_init = ext4_init,
+};

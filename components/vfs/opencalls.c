@@ -80,9 +80,7 @@ find_or_make(const struct opening *op, struct qparent *pa, struct qpath *at,
 	qrw_wrlock(&dv->v_lock);
 	error = dentry_lookup(vf, pa->pa_dir.p_d, &pa->pa_name, &d);
 	if (error == 0 && dentry_vnode(d) == NULL) {
-		if (pa->pa_slash)
-			error = -Q_EISDIR;
-		else if (mount_rdonly(pa->pa_dir.p_mnt))
+		if (mount_rdonly(pa->pa_dir.p_mnt))
 			error = -Q_EROFS;
 		else
 			error = make_vnode(op->op_p, &pa->pa_dir, d, &new);
@@ -117,6 +115,10 @@ open_create(const struct opening *op, int dirfd, const char *path,
 			error = excl ? -Q_EEXIST : -Q_EISDIR;
 			break;
 		}
+		if (pa.pa_slash) {
+			error = -Q_EISDIR;
+			break;
+		}
 		created = false;
 		error = find_or_make(op, &pa, &at, &created);
 		if (error != 0)
@@ -124,8 +126,6 @@ open_create(const struct opening *op, int dirfd, const char *path,
 		v = dentry_vnode(at.p_d);
 		if (!created && excl)
 			error = -Q_EEXIST;
-		else if (!created && pa.pa_slash)
-			error = qvnode_isdir(v) ? -Q_EISDIR : -Q_ENOTDIR;
 		else if (qvnode_type(v) == Q_S_IFLNK &&
 		    (op->op_flags & Q_O_NOFOLLOW) == 0) {
 			if (depth == 40 || (op->op_walk & QWALK_NOLINKS) != 0)

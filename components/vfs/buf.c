@@ -630,10 +630,12 @@ qbuf_dirty(struct qbuf *b)
 	qspin_unlock(&c->qc_lock);
 }
 
-/* B4, the other way; bf_lock is held. */
-static void
-make_clean(struct qbufcache *c, struct qbuf *b)
+/* B4, the other way. */
+void
+qbuf_clean(struct qbuf *b)
 {
+	struct qbufcache *c = b->bf_cache;
+
 	qassert(qmutex_held(&b->bf_lock));
 	qspin_lock(&c->qc_lock);
 	if (!qlist_empty(&b->bf_dirty)) {
@@ -649,7 +651,7 @@ void
 qbuf_forget(struct qbuf *b)
 {
 	qbuf_lock(b);
-	make_clean(b->bf_cache, b);
+	qbuf_clean(b);
 	qbuf_clear(b, QBUF_VALID | QBUF_CHECKED | QBUF_ERROR);
 	qbuf_unlock(b);
 }
@@ -688,7 +690,7 @@ flush_batch(struct qbufcache *c)
 			b = c->qc_batch[k++];
 			if (c->qc_bio[i].b_error == 0) {
 				qbuf_clear(b, QBUF_ERROR);
-				make_clean(c, b);
+				qbuf_clean(b);
 			} else {
 				qbuf_set(b, QBUF_ERROR);
 			}

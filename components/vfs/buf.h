@@ -81,7 +81,8 @@ uint64_t qbufcache_blocks(const struct qbufcache *c);
 
 /*
  * The buffer of a block, with a reference, without reading it: for a block that
- * is about to be written as a whole.  If it was not valid, it is now, and zeroed.
+ * is about to be written as a whole.  If it was not valid, it is now, and zeroed;
+ * but it may be valid, with what the block held before it was freed.
  * -EUCLEAN (the disk has no such block), -ENOMEM.  Sleeps.
  */
 int qbuf_get(struct qbufcache *c, uint64_t blk, struct qbuf **bp) QMUSTCHECK;
@@ -150,8 +151,11 @@ qbuf_unlock(struct qbuf *b)
 /* Its contents are newer than the disk's: without a journal.  Does not sleep. */
 void qbuf_dirty(struct qbuf *b);
 
+/* Its contents need not be written.  It is locked.  For the journal. */
+void qbuf_clean(struct qbuf *b);
+
 /*
- * The block has been freed: the contents do not matter and are not written any
+ * The block is being freed: the contents do not matter, and are not valid any
  * more.  Waits while it is being written.
  */
 void qbuf_forget(struct qbuf *b);

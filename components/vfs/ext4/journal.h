@@ -55,6 +55,8 @@ struct journal_config {
 	 */
 	void (*jc_abort)(void *arg, int error);
 	void *jc_arg;
+	bool jc_64bit;        /* the file system has 64bit */
+	bool jc_csum;         /* and metadata_csum: have the log checksummed */
 	uint64_t jc_age;      /* ns until a transaction commits; 0: 5 s */
 	uint32_t jc_maxtrans; /* blocks of a transaction; 0: a quarter */
 	uint32_t jc_debug;    /* JDEBUG_*: planted bugs, for tests */
@@ -222,7 +224,7 @@ void journal_on_commit(struct jhandle *h, struct jcommit *jm);
 /*
  * Commit what has been changed so far; `wait`: until that and every write that
  * had completed before the call are on stable storage.  No handle is open in
- * this thread.  -EIO, -EROFS (aborted).
+ * this thread.  -EIO, also when it has been aborted.
  */
 int journal_commit(struct journal *j, bool wait);
 

@@ -269,7 +269,7 @@ pctree_next(struct qpcache *pc, uint64_t *indexp, enum pctag tag)
 	uint64_t index = *indexp, bits;
 	unsigned i, span;
 
-	while (n != NULL && !is_beyond(n, index)) {
+	while (n != NULL && (n != pc->pc_root || !is_beyond(n, index))) {
 		i = slot_of(n, index);
 		bits = n->n_tag[tag] >> i;
 		if (bits == 0) {

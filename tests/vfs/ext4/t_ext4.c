@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Images that mke2fs fills from a tree of the host's, with each feature: what
+ * Quern lists of them is what the host lists of the tree.
+ */
+#include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <quern/ext4.h>
+#include <quern/posix.h>
+#include <quern/quern.h>
+#include <quern/tmpfs.h>
+#include <quern/vfs.h>
+
+#include "tree.h"
+
+static const struct quern_component *const components[] = { &qvfs, &qtmpfs,
+	&qext4, NULL };
+
+static const struct {
+	const char *name, *options;
+} images[] = {
+	{ "default", "-t ext4" },
+	{ "ext2", "-t ext2" },
+	{ "ext3", "-t ext3" },
+	{ "1k", "-t ext4 -b 1024" },
+	{ "2k", "-t ext4 -b 2048" },
+	{ "ext2_1k", "-t ext2 -b 1024" },
+	{ "8k", "-t ext4 -b 8192" },
+	{ "64k", "-t ext4 -b 65536" },
+	{ "ext2_64k", "-t ext2 -b 65536" },
+	{ "no64bit", "-t ext4 -O ^64bit" },
+	{ "nocsum", "-t ext4 -O ^metadata_csum" },
+	{ "gdt_csum", "-t ext4 -O ^metadata_csum,uninit_bg" },
+	{ "csum_seed", "-t ext4 -O metadata_csum_seed" },
+	{ "meta_bg", "-t ext4 -b 1024 -O meta_bg,^resize_inode -g 2048" },
+	{ "noflex", "-t ext4 -O ^flex_bg" },
+	{ "inode128", "-t ext4 -I 128" },
+	{ "inode1024", "-t ext4 -I 1024" },
+	{ "inline", "-t ext4 -O inline_data" },
+	{ "inline1024", "-t ext4 -O inline_data -I 1024" },
+	{ "ea_inode", "-t ext4 -O ea_inode" },
+	{ "bigalloc", "-t ext4 -O bigalloc -C 16384" },
+	{ "bigalloc1k", "-t ext4 -b 1024 -O bigalloc -C 8192" },
+	{ "sparse2", "-t ext4 -O sparse_super2,^resize_inode" },
+	{ "large_dir", "-t ext4 -O large_dir" },
+	{ "noindex", "-t ext4 -O ^dir_index" },
+	{ "nofiletype", "-t ext2 -O ^filetype" },
+	{ "noextent", "-t ext4 -O ^extent,^64bit" },
+	{ "nojournal", "-t ext4 -O ^has_journal" },
+	{ "quota", "-t ext4 -O quota,project" },
+	{ "verity", "-t ext4 -O verity" },
+	{ "mmp", "-t ext4 -O mmp" },
+	{ "orphan_file", "-t ext4 -O orphan_file" },
+	{ "fast_commit", "-t ext4 -O fast_commit" },
+	{ "hugefile", "-t ext4 -O ^huge_file,^dir_nlink,^extra_isize" },
+	{ "tea", "-t ext4 -E hash_seed=01234567-89ab-cdef-0123-456789abcdef" },
+};
+
+static char dir[3000];
+static struct tree_text want;
+static char *lines;
+static size_t nlines;
+
+static void
+note(void *arg, int level, const char *line)
+{
+	size_t n = strlen(line);
+
+	(void)arg;
+	(void)level;
+	lines = realloc(lines, nlines + n + 2);
+	memcpy(lines + nlines, line, n);
+	nlines += n;
+	lines[nlines++] = '\n';
+	lines[nlines] = '\0';
+}
+
+static struct quern *
+make_kernel(struct quern_proc **pp)
+{
+	struct quern_config cfg = { 0 };
+	struct quern *k;
+
+	cfg.host = quern_posix();
+	cfg.components = components;
+	cfg.log = note;
+	nlines = 0;
+	ck_assert_int_eq(quern_create(&cfg, &k), 0);
+	ck_assert_int_eq(quern_proc_create(k, pp), 0);
+	return k;
+}
+
+static int64_t
+mount_image(struct quern_proc *p, const char *image, unsigned flags)
+{
+	struct tree_sys s = { .ts_proc = p };
+	char source[3200];
+
+	snprintf(source, sizeof(source), "file:%s", image);
+	(void)TCALL(&s, SYS_mkdir, "/mnt", 0755);
+	return TCALL(&s, SYS_mount, source, "/mnt", "ext4", flags, "");
+}
+
+static void
+end_kernel(struct quern *k, struct quern_proc *p)
+{
+	struct tree_sys s = { .ts_proc = p };
+	uint64_t leaks = 0;
+
+	(void)TCALL(&s, SYS_umount2, "/mnt", 0);
+	ck_assert_msg(quern_proc_destroy(p) == 0, "%s", lines);
+	ck_assert_msg(quern_destroy_count(k, &leaks) == 0, "%s", lines);
+	ck_assert_uint_eq(leaks, 0);
+}
+
+static void
+make_tree(void)
+{
+	struct tree_sys host = { 0 };
+	char path[3100];
+
+	snprintf(dir, sizeof(dir), "%s", getenv("TMPDIR"));
+	snprintf(path, sizeof(path), "%s/tree", dir);
+	if (want.tt_p != NULL)
+		return;
+	tree_make(path, 1, 150);
+	tree_list(&host, path, &want);
+}
+
+START_TEST(reads)
+{
+	struct tree_text got = { 0 };
+	struct quern_proc *p;
+	struct tree_sys s = { 0 };
+	char image[3100];
+	const char *diff;
+	struct quern *k;
+	int64_t r;
+
+	snprintf(image, sizeof(image), "%s/%s", dir, images[_i].name);
+	if (tree_run("mke2fs -q -F %s -d %s/tree %s 64M >/dev/null 2>&1",
+		images[_i].options, dir, image) != 0) {
+		printf("SKIP: mke2fs can't make %s\n", images[_i].name);
+		return;
+	}
+	k = make_kernel(&p);
+	r = mount_image(p, image, 1);
+	ck_assert_msg(r == 0, "mount: %s: %s", strerror((int)-r),
+	    lines == NULL ? "" : lines);
+	s.ts_proc = p;
+	tree_list(&s, "/mnt", &got);
+	diff = tree_differ(&want, &got);
+	ck_assert_msg(diff == NULL, "%s: want %s\n%s", images[_i].name, diff,
+	    lines == NULL ? "" : lines);
+	ck_assert_uint_eq(got.tt_errors, 0);
+	end_kernel(k, p);
+	unlink(image);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("ext4");
+	TCase *tc = tcase_create("read");
+	SRunner *sr;
+	int failed;
+
+	make_tree();
+	tcase_set_timeout(tc, 120);
+	tcase_add_loop_test(tc, reads, 0,
+	    (int)(sizeof(images) / sizeof(images[0])));
+	suite_add_tcase(s, tc);
+	sr = srunner_create(s);
+	srunner_run_all(sr, CK_NORMAL);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -17,18 +17,19 @@ read_attr(struct qvnode *v, struct qvattr *a, uint32_t *nlink, uint64_t *blocks,
 {
 	uint32_t seq;
 
+	/* Loads with acquire stay before the look at the count behind them. */
 	do {
 		seq = qseq_begin(&v->v_attr);
-		a->va_mode = __atomic_load_n(&v->v_mode, __ATOMIC_RELAXED);
-		a->va_uid = __atomic_load_n(&v->v_uid, __ATOMIC_RELAXED);
-		a->va_gid = __atomic_load_n(&v->v_gid, __ATOMIC_RELAXED);
-		*nlink = __atomic_load_n(&v->v_nlink, __ATOMIC_RELAXED);
-		*blocks = __atomic_load_n(&v->v_blocks, __ATOMIC_RELAXED);
+		a->va_mode = __atomic_load_n(&v->v_mode, __ATOMIC_ACQUIRE);
+		a->va_uid = __atomic_load_n(&v->v_uid, __ATOMIC_ACQUIRE);
+		a->va_gid = __atomic_load_n(&v->v_gid, __ATOMIC_ACQUIRE);
+		*nlink = __atomic_load_n(&v->v_nlink, __ATOMIC_ACQUIRE);
+		*blocks = __atomic_load_n(&v->v_blocks, __ATOMIC_ACQUIRE);
 		qtime_load(&a->va_atime, &v->v_atime);
 		qtime_load(&a->va_mtime, &v->v_mtime);
 		qtime_load(&a->va_ctime, &v->v_ctime);
 		qtime_load(btime, &v->v_btime);
-	} while (qseq_retry(&v->v_attr, seq));
+	} while (__atomic_load_n(&v->v_attr.sq_seq, __ATOMIC_RELAXED) != seq);
 	a->va_size = qvnode_size(v);
 }
 
@@ -154,20 +155,23 @@ QSYS(fstat)
 	return error != 0 ? error : qsys_out(s, 1, &st, sizeof(st));
 }
 
+static void
+look_stat(struct qvnode *v, void *arg)
+{
+	vnode_stat(v, arg);
+}
+
 /* stat, lstat and fstatat of a path. */
 static int64_t
 stat_path(struct qsys *s, int dirfd, unsigned i, unsigned out, unsigned flags)
 {
-	struct qpath at;
 	struct q_stat st;
 	int error;
 
-	error = qvfs_walk_arg(s, dirfd, i, flags, &at);
+	memset(&st, 0, sizeof(st));
+	error = walk_look(s, dirfd, i, flags, look_stat, &st);
 	if (error != 0)
 		return error;
-	memset(&st, 0, sizeof(st));
-	vnode_stat(dentry_vnode(at.p_d), &st);
-	qpath_put(&at);
 	return qsys_out(s, out, &st, sizeof(st));
 }
 
@@ -267,11 +271,12 @@ vnode_setattr(struct qvnode *v, const struct qvattr *a)
 	if ((a->va_set & QVA_SIZE) != 0) {
 		if (a->va_size > v->v_fs->fs_maxsize)
 			return -Q_EFBIG;
-		if (a->va_size < v->v_size) {
+		if (a->va_size < v->v_size)
 			error = qpcache_truncate(v, a->va_size);
-			if (error != 0)
-				return error;
-		}
+		else
+			error = qpcache_extend(v, a->va_size);
+		if (error != 0)
+			return error;
 	}
 	if (v->v_ops->vo_setattr != NULL)
 		return v->v_ops->vo_setattr(v, a);

@@ -160,6 +160,8 @@ do_fallocate(struct qfile *f, struct qvnode *v, uint32_t mode, uint64_t off,
 			    UINT64_MAX / QUERN_PAGE_SIZE * QUERN_PAGE_SIZE,
 			    true);
 	}
+	if (error == 0 && end > size && (mode & Q_FALLOC_FL_KEEP_SIZE) == 0)
+		error = qpcache_extend(v, end);
 	if (error == 0)
 		error = v->v_ops->vo_fallocate(v, mode, off, len);
 	if (error == 0)

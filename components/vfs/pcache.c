@@ -408,25 +408,31 @@ write_page(struct writer *w, uint64_t off, size_t n, size_t *donep)
 	return error != 0 ? error : e;
 }
 
-/* Beyond the file's end there may be what was stored through a mapping (I3). */
-static void
-zero_beyond(struct qvnode *v)
+int
+qpcache_extend(struct qvnode *v, uint64_t size)
 {
-	uint64_t size = v->v_size, index = size >> PAGE_SHIFT;
+	uint64_t old = v->v_size, index = old >> PAGE_SHIFT;
 	struct qpage *pg;
+	bool promised;
+	int error = 0;
 
-	if (size % PAGE_SIZE == 0)
-		return;
+	qassert(qrw_wrheld(&v->v_lock) && size >= old);
+	if (old % PAGE_SIZE == 0)
+		return 0;
 	pg = pctree_get(&v->v_pages, index);
 	if (pg == NULL)
-		return;
+		return 0;
 	if (page_hold(v, pg, index)) {
+		/* There may be what was stored through a mapping (I3). */
 		if ((page_flags(pg) & QPG_VALID) != 0)
-			memset((char *)data_of(v, pg) + size % PAGE_SIZE, 0,
-			    (size_t)(PAGE_SIZE - size % PAGE_SIZE));
+			memset((char *)data_of(v, pg) + old % PAGE_SIZE, 0,
+			    (size_t)(PAGE_SIZE - old % PAGE_SIZE));
+		if ((page_flags(pg) & QPG_DIRTY) != 0)
+			error = promise(v, pg, size, &promised);
 		qpage_unbusy(v->v_fs->fs_k, pg);
 	}
 	qpage_put(v->v_fs->fs_k, pg);
+	return error;
 }
 
 int64_t
@@ -448,7 +454,7 @@ qpcache_write(struct qvnode *v, struct quio *u)
 			return -Q_ENOMEM;
 	}
 	if (qunlikely(off > v->v_size))
-		zero_beyond(v);
+		error = qpcache_extend(v, off);
 	while (left > 0 && error == 0) {
 		if (qunlikely(writeback_over(wb)) && !is_diskless(v))
 			(void)writeback_help(wb, WB_MANY);

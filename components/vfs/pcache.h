@@ -81,6 +81,13 @@ void qpcache_wait(struct qvnode *v);
 int qpcache_truncate(struct qvnode *v, uint64_t size);
 
 /*
+ * The file is about to end further away, not by qpcache_write: what is behind its
+ * end now, in its last page, is to read as zeroes, and be promised if that page
+ * is dirty.  v_lock is held for writing.  -ENOSPC and the like.
+ */
+int qpcache_extend(struct qvnode *v, uint64_t size);
+
+/*
  * Pages of [off, end), both multiples of the page size, go: `dirty` too, or those
  * are written back first.  Mappings are removed.  v_lock is held for writing.
  */

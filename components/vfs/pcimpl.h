@@ -77,6 +77,7 @@ struct writeback {
 	struct vfs *wb_vf;      /* [I] */
 	uint64_t wb_limit;      /* [I] dirty pages at which writers wait */
 	uint64_t wb_background; /* [I] at which they are written */
+	uint32_t wb_window;     /* [I] pages that are read ahead at most */
 
 	/* Pages of files that have a disk, for reclaim. */
 	struct qspin wb_lrulock;

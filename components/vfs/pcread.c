@@ -20,7 +20,7 @@ static const char zeroes[QUERN_PAGE_SIZE];
 
 /* Windows, in pages. */
 #define WINDOW_MIN 4u
-#define WINDOW_MAX RUN_PAGES
+#define WINDOW_MAX RUN_PAGES /* wb_window, if that is less */
 
 /* Pages in a row that are being read. */
 struct read_run {
@@ -320,11 +320,13 @@ read_ahead(struct qvnode *v, uint64_t index, uint64_t n)
 #define RA_SET(f, x) __atomic_store_n(&(f), (x), __ATOMIC_RELAXED)
 
 static uint32_t
-window_next(uint32_t pages)
+window_next(const struct qvnode *v, uint32_t pages)
 {
+	uint32_t max = wb_of(v)->wb_window;
+
 	if (pages == 0)
 		return WINDOW_MIN;
-	return pages >= WINDOW_MAX / 2 ? WINDOW_MAX : pages * 2;
+	return pages >= max / 2 ? max : pages * 2;
 }
 
 /* The page is not there, and pages up to `last` are wanted. */
@@ -341,7 +343,7 @@ read_miss(struct qvnode *v, struct qreadahead *ra, uint64_t index,
 	}
 	pages = RA_GET(ra->ra_pages);
 	if (pages != 0 || index == 0) {
-		pages = window_next(pages);
+		pages = window_next(v, pages);
 		RA_SET(ra->ra_pages, pages);
 	}
 	if (n < pages)
@@ -379,7 +381,7 @@ read_on(struct qvnode *v, struct qreadahead *ra, uint64_t index)
 	pages = RA_GET(ra->ra_pages);
 	if (index >= end || end - index > pages / 2 || RA_GET(ra->ra_off) != 0)
 		return;
-	pages = window_next(pages);
+	pages = window_next(v, pages);
 	RA_SET(ra->ra_pages, pages);
 	/* Nothing came of it: the end, or it is there already. */
 	end = read_ahead(v, end, pages);

@@ -747,6 +747,14 @@ writeback_main(void *arg)
 	}
 }
 
+/* With little RAM, what is read ahead would be gone before it is used. */
+static uint32_t
+window_of(uint64_t pages)
+{
+	pages /= 32;
+	return pages >= RUN_PAGES ? RUN_PAGES : pages < 4 ? 4 : (uint32_t)pages;
+}
+
 int
 writeback_init(struct vfs *vf)
 {
@@ -759,6 +767,7 @@ writeback_init(struct vfs *vf)
 	wb->wb_vf = vf;
 	wb->wb_limit = qpage_total(vf->vf_k) / 4;
 	wb->wb_background = qpage_total(vf->vf_k) / 10;
+	wb->wb_window = window_of(qpage_total(vf->vf_k));
 	qspin_init(&wb->wb_lock);
 	qwaitq_init(&wb->wb_work);
 	qwaitq_init(&wb->wb_progress);

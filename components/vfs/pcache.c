@@ -125,10 +125,17 @@ struct qpage *
 page_alloc(struct writeback *wb)
 {
 	struct qpage *pg;
+	unsigned tries = 0;
 
-	while ((pg = qpage_alloc_wait(wb->wb_k, 0)) == NULL)
-		if (!writeback_help(wb, WB_SHORT))
-			return qpage_alloc_wait(wb->wb_k, 0);
+	while ((pg = qpage_alloc_wait(wb->wb_k, 0)) == NULL) {
+		if (writeback_help(wb, WB_SHORT))
+			continue;
+		/* Others may be about to let go of pages, or have just taken
+		 * them. */
+		if (++tries == 16)
+			break;
+		qthread_yield();
+	}
 	return pg;
 }
 

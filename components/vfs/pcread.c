@@ -133,11 +133,11 @@ read_done(struct qbio *b)
 {
 	struct read_run *r = b->b_arg;
 	struct qvnode *v = r->rr_v;
-	struct quern *k = v->v_fs->fs_k;
-	struct qpage *pg;
+	struct writeback *wb = wb_of(v);
+	struct quern *k = wb->wb_k;
+	struct qpage *pg = NULL;
 	unsigned i;
 
-	/* With the last page that is not busy any more the vnode may go. */
 	for (i = 0; i < r->rr_n; i++) {
 		qepoch_enter();
 		pg = pctree_lookup(&v->v_pages, r->rr_index + i);
@@ -146,8 +146,16 @@ read_done(struct qbio *b)
 			zero_behind(v, pg, r->rr_index + i, r->rr_size);
 			page_set(pg, QPG_VALID);
 		}
-		qpage_unbusy(k, pg);
+		if (i + 1 < r->rr_n)
+			qpage_unbusy(k, pg);
 	}
+	qspin_lock(&wb->wb_lock);
+	__atomic_fetch_sub(&wb->wb_nread, r->rr_n, __ATOMIC_RELAXED);
+	wb->wb_done += r->rr_n;
+	/* With the last page that is not busy any more the vnode may go. */
+	qpage_unbusy(k, pg);
+	(void)qwaitq_wake_all(&wb->wb_progress);
+	qspin_unlock(&wb->wb_lock);
 	qfree(r);
 }
 
@@ -180,6 +188,7 @@ read_run(struct qvnode *v, struct qpage **pg, unsigned n, uint64_t disk,
 		.b_len = len,
 		.b_done = read_done,
 		.b_arg = r };
+	__atomic_fetch_add(&wb_of(v)->wb_nread, n, __ATOMIC_RELAXED);
 	qbio_submit(v->v_fs->fs_disk, &r->rr_bio);
 	return true;
 }
@@ -283,10 +292,13 @@ read_ahead(struct qvnode *v, uint64_t index, uint64_t n)
 	struct qpage *pg[RUN_PAGES];
 	struct qpcache *pc = &v->v_pages;
 	uint64_t last = (qvnode_size(v) + PAGE_SIZE - 1) >> PAGE_SHIFT;
+	uint64_t most = 4 * wb_of(v)->wb_window;
 	unsigned i, got;
 
-	if (n > RUN_PAGES)
-		n = RUN_PAGES;
+	if (most > RUN_PAGES)
+		most = RUN_PAGES;
+	if (n > most)
+		n = most;
 	if (index >= last)
 		return index;
 	if (n > last - index)

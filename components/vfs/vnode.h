@@ -72,8 +72,8 @@ struct qtime {
 static inline void
 qtime_load(struct qtime *to, const struct qtime *from)
 {
-	to->t_sec = __atomic_load_n(&from->t_sec, __ATOMIC_RELAXED);
-	to->t_nsec = __atomic_load_n(&from->t_nsec, __ATOMIC_RELAXED);
+	to->t_sec = __atomic_load_n(&from->t_sec, __ATOMIC_ACQUIRE);
+	to->t_nsec = __atomic_load_n(&from->t_nsec, __ATOMIC_ACQUIRE);
 }
 
 /* The other way round, between qvattr_begin and qvattr_end. */
@@ -390,9 +390,9 @@ struct qvnode_ops {
 	 * Where byte `off` and up to `len` bytes from there are: *m begins at
 	 * or before off and ends behind it.  Both are multiples of the file
 	 * system's block size, but that a file may end earlier.  QMAP_WRITE
-	 * allocates holes (perhaps of a reservation) and is followed by
-	 * vo_mapped when the write has been submitted: until then what this
-	 * changed may not be committed.  NULL: there is no disk behind the page
+	 * allocates holes (perhaps of a reservation), no more than it answers,
+	 * and is followed by vo_mapped when the write of all of that has been
+	 * submitted: until then what this changed may not be committed.  NULL: there is no disk behind the page
 	 * cache (tmpfs), and pages are never written back.
 	 */
 	int (*vo_map)(struct qvnode *v, uint64_t off, uint64_t len,

@@ -138,17 +138,18 @@ pages_done(struct run *r, uint64_t index, unsigned n, int error, bool leave)
 			page_again(v, pg);
 		qpage_unbusy(wb->wb_k, pg);
 	}
+	if (n != 0) {
+		qspin_lock(&wb->wb_lock);
+		__atomic_fetch_sub(&wb->wb_nwrite, n, __ATOMIC_RELAXED);
+		if (error != -Q_ENOMEM)
+			wb->wb_done += n;
+		(void)qwaitq_wake_all(&wb->wb_progress);
+		qspin_unlock(&wb->wb_lock);
+	}
+	/* After which neither the vnode nor, in the end, wb need be there. */
 	if (leave)
 		run_leave(r);
 	qspin_unlock(&pc->pc_lock);
-	if (n == 0)
-		return;
-	__atomic_fetch_sub(&wb->wb_nwrite, n, __ATOMIC_RELAXED);
-	qspin_lock(&wb->wb_lock);
-	if (error != -Q_ENOMEM)
-		wb->wb_done += n;
-	qspin_unlock(&wb->wb_lock);
-	(void)qwaitq_wake_all(&wb->wb_progress);
 }
 
 static void
@@ -201,9 +202,9 @@ run_done(struct qbio *b)
 		run_finish(r);
 }
 
-/* Submit; the driver may commit what the mapping needs from here on. */
+/* Submit what lies at `off` of the file for `len`. */
 static void
-run_submit(struct run *r, uint64_t disk, uint64_t len, struct qmapping *m)
+run_submit(struct run *r, uint64_t off, uint64_t len, const struct qmapping *m)
 {
 	struct qvnode *v = r->r_v;
 	struct qpcache *pc = &v->v_pages;
@@ -211,7 +212,7 @@ run_submit(struct run *r, uint64_t disk, uint64_t len, struct qmapping *m)
 	r->r_bio = (struct qbio){ .b_cmd = QUERN_BLK_WRITE,
 		.b_niov = r->r_bio.b_niov,
 		.b_iov = r->r_iov,
-		.b_off = disk,
+		.b_off = m->m_disk + (off - m->m_off),
 		.b_len = len,
 		.b_done = run_done,
 		.b_arg = r };
@@ -219,6 +220,12 @@ run_submit(struct run *r, uint64_t disk, uint64_t len, struct qmapping *m)
 	r->r_state = RUN_WRITING;
 	qspin_unlock(&pc->pc_lock);
 	qbio_submit(v->v_fs->fs_disk, &r->r_bio);
+}
+
+/* All of it has been submitted: from here on the driver may commit. */
+static void
+map_over(struct qvnode *v, struct qmapping *m)
+{
 	if (v->v_ops->vo_mapped != NULL)
 		v->v_ops->vo_mapped(v, m);
 }
@@ -295,7 +302,8 @@ write_pieces(struct qvnode *v, struct qpage *pg, uint64_t end,
 		    (off - first);
 		r.r_one.iov_len = to - off;
 		r.r_bio.b_niov = 1;
-		run_submit(&r, m->m_disk + (off - m->m_off), to - off, m);
+		run_submit(&r, off, to - off, m);
+		map_over(v, m);
 		qspin_lock(&pc->pc_lock);
 		while (r.r_state != RUN_WRITTEN) {
 			(void)qwaitq_sleep(&pc->pc_wait, &pc->pc_lock, 0,
@@ -327,6 +335,7 @@ write_some(struct run *batch, struct qpage **pg, unsigned n, uint64_t end)
 	struct run *r = run_alloc(n);
 	struct qmapping m;
 	unsigned i, np;
+	bool rest;
 	int error = map_write(v, off, end, &m);
 
 	if (error != 0) {
@@ -346,7 +355,8 @@ write_some(struct run *batch, struct qpage **pg, unsigned n, uint64_t end)
 		    end < off + PAGE_SIZE ? end : off + PAGE_SIZE, &m);
 		return 1;
 	}
-	if (to > off + np * PAGE_SIZE)
+	rest = to > off + np * PAGE_SIZE;
+	if (rest)
 		to = off + np * PAGE_SIZE;
 	for (i = 0; i < np; i++) {
 		r->r_iov[i].iov_base = qpage_data(v->v_fs->fs_k, pg[i]);
@@ -361,8 +371,15 @@ write_some(struct run *batch, struct qpage **pg, unsigned n, uint64_t end)
 	qspin_unlock(&pc->pc_lock);
 	r->r_off = off;
 	r->r_len = within(v, to) - off;
-	run_submit(r, m.m_disk + (off - m.m_off), to - off, &m);
-	return np;
+	run_submit(r, off, to - off, &m);
+	if (!rest) {
+		map_over(v, &m);
+		return np;
+	}
+	/* All that was mapped is written before that, a page's half too. */
+	write_pieces(v, pg[np], end < to + PAGE_SIZE ? end : to + PAGE_SIZE,
+	    &m);
+	return np + 1;
 }
 
 /* Tags of a batch that has been cleaned.  [p] */
@@ -586,7 +603,8 @@ writeback_help(struct writeback *wb, uint32_t why)
 	qspin_lock(&wb->wb_lock);
 	while (wb->wb_done == done &&
 	    (wb->wb_passes < pass ||
-		__atomic_load_n(&wb->wb_nwrite, __ATOMIC_RELAXED) != 0)) {
+		__atomic_load_n(&wb->wb_nwrite, __ATOMIC_RELAXED) != 0 ||
+		__atomic_load_n(&wb->wb_nread, __ATOMIC_RELAXED) != 0)) {
 		(void)qwaitq_sleep(&wb->wb_progress, &wb->wb_lock, 0,
 		    QUERN_NEVER);
 		qspin_lock(&wb->wb_lock);

@@ -1011,12 +1011,6 @@ nomem_body(struct test *t)
 	return 0;
 }
 
-static int64_t
-nomem_vnodes(struct test *t)
-{
-	return nomem_body(t);
-}
-
 static uint64_t
 allocs_of(struct test *t)
 {
@@ -1037,7 +1031,7 @@ nomem_begin(void *arg)
 static int64_t
 nomem_middle(void *arg)
 {
-	return nomem_vnodes(arg);
+	return nomem_body(arg);
 }
 
 static int64_t

@@ -169,6 +169,8 @@ block_alloc_one(struct fake *ff, uint32_t near)
 			break;
 	}
 	qassert(i < BLOCKS);
+	/* Somebody else's data. */
+	memset(ff->mem + (uint64_t)b * ff->bsize, 0xdd, ff->bsize);
 	ff->used[b] = 1;
 	ff->written[b] = 0;
 	return b;
@@ -437,8 +439,7 @@ fake_init(struct fake *ff)
 	qspin_init(&ff->lock);
 	qwaitq_init(&ff->dwait);
 	qrw_init(&ff->journal, "journal");
-	ff->mem = malloc((size_t)BLOCKS * ff->bsize);
-	memset(ff->mem, 0xdd, (size_t)BLOCKS * ff->bsize);
+	ff->mem = calloc(BLOCKS, ff->bsize);
 	if (ff->room == 0)
 		ff->room = BLOCKS - 2;
 	ff->disk = (struct qdisk){ .qd_ops = &disk_ops,

@@ -246,11 +246,11 @@ qvnode_apply(struct qvnode *v, const struct qvattr *a)
 	if ((a->va_set & QVA_MODE) != 0)
 		__atomic_store_n(&v->v_mode,
 		    (v->v_mode & Q_S_IFMT) | (a->va_mode & 07777),
-		    __ATOMIC_RELAXED);
+		    __ATOMIC_RELEASE);
 	if ((a->va_set & QVA_UID) != 0)
-		__atomic_store_n(&v->v_uid, a->va_uid, __ATOMIC_RELAXED);
+		__atomic_store_n(&v->v_uid, a->va_uid, __ATOMIC_RELEASE);
 	if ((a->va_set & QVA_GID) != 0)
-		__atomic_store_n(&v->v_gid, a->va_gid, __ATOMIC_RELAXED);
+		__atomic_store_n(&v->v_gid, a->va_gid, __ATOMIC_RELEASE);
 	if ((a->va_set & QVA_ATIME) != 0)
 		qtime_store(&v->v_atime, a->va_atime);
 	if ((a->va_set & QVA_MTIME) != 0)

@@ -60,20 +60,11 @@ dentry_fini(struct vfs *vf)
 uint32_t
 name_hash(const char *s, size_t len)
 {
-	uint64_t h = len * UINT64_C(0x9e3779b97f4a7c15), w;
+	uint32_t h = NAME_HASH_FIRST;
 
-	for (; len >= 8; len -= 8, s += 8) {
-		memcpy(&w, s, 8);
-		h = (h ^ w) * UINT64_C(0xff51afd7ed558ccd);
-		h ^= h >> 32;
-	}
-	if (len > 0) {
-		w = 0;
-		memcpy(&w, s, len);
-		h = (h ^ w) * UINT64_C(0xff51afd7ed558ccd);
-		h ^= h >> 32;
-	}
-	return (uint32_t)h;
+	while (len-- > 0)
+		h = name_hash_next(h, (unsigned char)*s++);
+	return h;
 }
 
 /* A name in a directory. */
@@ -299,9 +290,9 @@ dentry_peek(struct vfs *vf, struct qdentry *dir, const struct qname *n,
 bool
 dentry_same(struct qdentry *d, uint32_t seq)
 {
-	/* As qseq_retry, for the same reason. */
+	/* What was read was read with acquire, so before this. */
 	return (seq & 1) == 0 &&
-	    __atomic_fetch_add(&d->d_seq, 0, __ATOMIC_ACQ_REL) == seq;
+	    __atomic_load_n(&d->d_seq, __ATOMIC_RELAXED) == seq;
 }
 
 /* ---- references --------------------------------------------------------------- */

@@ -93,7 +93,7 @@ read_dir(struct qsys *s, struct qfile *f, struct qvnode *v, bool old)
 		f->f_off = (int64_t)pos;
 	qmutex_unlock(&f->f_offlock);
 	qfree(fl.fl_buf);
-	touch_atime(qfile_path(f)->p_mnt, v);
+	touch_atime(qfile_path(f)->p_mnt, v, 0);
 	return error != 0 ? error : (int64_t)fl.fl_len;
 }
 

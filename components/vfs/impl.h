@@ -103,7 +103,15 @@ vfs_of(struct quern *k)
 int dentry_init(struct vfs *vf);
 void dentry_fini(struct vfs *vf);
 
-/* Hash of a name, for n_hash. */
+/* Hash of a name, for n_hash; byte by byte, so that who cuts it out hashes it. */
+#define NAME_HASH_FIRST 0x811c9dc5u
+
+static inline uint32_t
+name_hash_next(uint32_t h, uint32_t byte)
+{
+	return (h ^ byte) * 0x01000193u;
+}
+
 uint32_t name_hash(const char *s, size_t len);
 
 /* A dentry without a name, which takes over the reference to `v`. */
@@ -256,7 +264,7 @@ int mount_away(struct vfs *vf, struct qpath *at, bool lazy);
 
 int open_at(struct quern_proc *p, const struct qpath *at, uint32_t flags,
     bool created, struct qfile **fp);
-void touch_atime(struct qmount *m, struct qvnode *v);
+void touch_atime(struct qmount *m, struct qvnode *v, uint32_t reads);
 /* Before a write or truncation.  [v_lock] */
 int drop_privileges(struct qvnode *v, struct quern_proc *p);
 int vnode_fsync(struct qvnode *v, bool data);
@@ -291,6 +299,13 @@ struct qparent {
 /* As qvfs_walk_arg, with other credentials than the process's. */
 int walk_as(const struct qsys *s, int dirfd, unsigned i, unsigned flags,
     const struct qcred *c, struct qpath *out);
+
+/*
+ * As qvfs_walk_arg, but only look(vnode, arg), which does not sleep; perhaps more
+ * than once: the last counts.
+ */
+int walk_look(const struct qsys *s, int dirfd, unsigned i, unsigned flags,
+    void (*look)(struct qvnode *v, void *arg), void *arg);
 
 #define PARENT_NAME   0u
 #define PARENT_DOT    1u /* "." */

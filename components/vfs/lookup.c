@@ -28,6 +28,9 @@ struct walk {
 	const struct qcred *w_cred; /* instead of the process's, or NULL */
 	struct vfs *w_vf;
 	bool w_fast;
+	/* What is to be done with what is found, instead of keeping it. */
+	void (*w_look)(struct qvnode *v, void *arg);
+	void *w_arg;
 	bool w_parent;       /* stop before the last name */
 	unsigned w_flags;    /* QWALK_* */
 	unsigned w_nlink;    /* symlinks gone through */
@@ -473,15 +476,17 @@ step(struct walk *w, const struct qname *n, bool last)
 static size_t
 cut_name(struct walk *w, struct qname *n)
 {
+	uint32_t h = NAME_HASH_FIRST;
 	const char *s = w->w_s;
 	size_t len = 0;
 
 	while (*s == '/')
 		s++;
 	n->n_name = s;
-	while (s[len] != '\0' && s[len] != '/')
-		len++;
+	for (; s[len] != '\0' && s[len] != '/'; len++)
+		h = name_hash_next(h, (unsigned char)s[len]);
 	n->n_len = (uint32_t)len;
+	n->n_hash = h;
 	s += len;
 	w->w_slash = *s == '/';
 	while (*s == '/')
@@ -523,8 +528,6 @@ walk_path(struct walk *w)
 		if (last && w->w_slash)
 			w->w_flags |= QWALK_TRAIL;
 		w->w_kind = name_kind(&n);
-		if (w->w_kind == PARENT_NAME)
-			n.n_hash = name_hash(n.n_name, n.n_len);
 		if (last && w->w_parent) {
 			w->w_last = n;
 			return 0;
@@ -575,6 +578,7 @@ walk_start(struct walk *w, struct quern_proc *p, const char *path,
 {
 	w->w_p = p;
 	w->w_cred = NULL;
+	w->w_look = NULL;
 	w->w_vf = vfs_of(p->p_k);
 	w->w_parent = parent;
 	w->w_flags = flags;
@@ -620,6 +624,10 @@ walk_fast(struct walk *w, struct proc_state *ps, const char *path)
 		error = check_end(w);
 	if (error != 0)
 		return error;
+	if (w->w_look != NULL) {
+		w->w_look(dentry_vnode(w->w_at.p_d), w->w_arg);
+		return dentry_same(w->w_at.p_d, w->w_seq) ? 0 : NOT_FAST;
+	}
 	if (!mount_tryget(w->w_at.p_mnt))
 		return NOT_FAST;
 	if (!dentry_tryget(w->w_at.p_d)) {
@@ -690,7 +698,7 @@ walk_do(struct walk *w, int dirfd, const char *path)
 		error = walk_fast(w, ps, path);
 		qepoch_exit();
 		if (error == NOT_FAST && !w->w_fast)
-			qpath_put(&w->w_at);
+			qpath_put(&w->w_at); /* it has changed just now */
 	}
 	if (error == NOT_FAST) {
 		w->w_flags = flags;
@@ -706,6 +714,29 @@ walk_end(struct walk *w)
 {
 	while (w->w_nheld > 0)
 		qvnode_put(w->w_held[--w->w_nheld]);
+}
+
+int
+walk_look(const struct qsys *s, int dirfd, unsigned i, unsigned flags,
+    void (*look)(struct qvnode *v, void *arg), void *arg)
+{
+	struct walk w;
+	char *buf;
+	int error = path_arg(s, i, (flags & QWALK_EMPTY) != 0, &buf);
+
+	if (error != 0)
+		return error;
+	walk_start(&w, s->s_proc, buf, flags, false);
+	w.w_look = look;
+	w.w_arg = arg;
+	error = walk_do(&w, dirfd, buf);
+	if (error == 0 && !w.w_fast) {
+		look(dentry_vnode(w.w_at.p_d), arg);
+		qpath_put(&w.w_at);
+	}
+	walk_end(&w);
+	path_free(buf);
+	return error;
 }
 
 int

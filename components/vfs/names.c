@@ -658,7 +658,7 @@ read_link(struct qsys *s, int dirfd, unsigned i)
 	n = path_buf(&buf);
 	if (n == 0) {
 		n = v->v_ops->vo_readlink(v, buf, QPATH_MAX - 1);
-		touch_atime(at.p_mnt, v);
+		touch_atime(at.p_mnt, v, 0);
 		if (n > size)
 			n = size;
 		if (n > 0 && qsys_out(s, i + 1, buf, (size_t)n) != 0)

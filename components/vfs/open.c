@@ -16,6 +16,7 @@ struct open_file {
 	struct qreadahead of_ra;
 	uint64_t of_dirpos; /* [o] */
 	uint32_t of_errseq; /* errors of writing back that it has told of */
+	uint32_t of_reads;  /* [a] so far */
 	bool of_wrote;      /* opened for writing: counted in v_writers */
 };
 
@@ -54,12 +55,19 @@ is_before(struct qtime a, struct qtime b)
 	return a.t_sec < b.t_sec || (a.t_sec == b.t_sec && a.t_nsec < b.t_nsec);
 }
 
-/* It has been read: set the time if that is asked for (relatime). */
+/* relatime looks every so many reads of an open file whether a day has passed. */
+#define ATIME_READS 64u
+
+/*
+ * It has been read, `reads` times before through this open file: set the time if
+ * that is asked for (relatime).
+ */
 void
-touch_atime(struct qmount *m, struct qvnode *v)
+touch_atime(struct qmount *m, struct qvnode *v, uint32_t reads)
 {
 	uint32_t flags = __atomic_load_n(&m->m_flags, __ATOMIC_RELAXED);
 	struct qtime now, a, m_, c;
+	static const int64_t day = 24 * 60 * 60;
 
 	if ((flags & QFS_NOATIME) != 0 || qvnode_is(v, QV_NOATIME) ||
 	    ((flags & QFS_NODIRATIME) != 0 && qvnode_isdir(v)) ||
@@ -70,8 +78,11 @@ touch_atime(struct qmount *m, struct qvnode *v)
 		qtime_load(&m_, &v->v_mtime);
 		qtime_load(&c, &v->v_ctime);
 		if (is_before(m_, a) && is_before(c, a)) {
+			/* The clock costs as much as reading: rarely. */
+			if (reads % ATIME_READS != 0)
+				return;
 			now = qfs_now(v->v_fs);
-			if (now.t_sec - a.t_sec < 24 * 60 * 60)
+			if (now.t_sec - a.t_sec < day)
 				return;
 		}
 	}
@@ -85,6 +96,7 @@ file_read(struct qfile *f, struct quio *u)
 {
 	struct open_file *of = open_of(f);
 	struct qvnode *v = of->of_v;
+	uint32_t reads;
 	int64_t n;
 
 	if (u->u_off < 0)
@@ -94,8 +106,12 @@ file_read(struct qfile *f, struct quio *u)
 						-Q_EINVAL;
 	else
 		n = qpcache_read(v, u, &of->of_ra);
-	if (n > 0 && (f->f_flags & Q_O_NOATIME) == 0)
-		touch_atime(of->of_path.p_mnt, v);
+	if (n > 0 && (f->f_flags & Q_O_NOATIME) == 0) {
+		/* One lost between two readers is no harm. */
+		reads = __atomic_load_n(&of->of_reads, __ATOMIC_RELAXED);
+		__atomic_store_n(&of->of_reads, reads + 1, __ATOMIC_RELAXED);
+		touch_atime(of->of_path.p_mnt, v, reads);
+	}
 	return n;
 }
 

@@ -40,6 +40,8 @@ vfs_init(struct quern *k, void **statep)
 		error = mount_init(vf);
 	if (error == 0) {
 		error = writeback_init(vf);
+		/* Have its thread begin and sleep, so that none is ready. */
+		(void)qthread_sleep_until(qclock_mono(k), false);
 		if (error != 0)
 			dentry_fini(vf);
 	}

@@ -80,8 +80,8 @@ qtime_load(struct qtime *to, const struct qtime *from)
 static inline void
 qtime_store(struct qtime *to, struct qtime t)
 {
-	__atomic_store_n(&to->t_sec, t.t_sec, __ATOMIC_RELAXED);
-	__atomic_store_n(&to->t_nsec, t.t_nsec, __ATOMIC_RELAXED);
+	__atomic_store_n(&to->t_sec, t.t_sec, __ATOMIC_RELEASE);
+	__atomic_store_n(&to->t_nsec, t.t_nsec, __ATOMIC_RELEASE);
 }
 
 /* Device numbers as they are in st_dev and st_rdev. */
@@ -232,18 +232,26 @@ qvnode_size(const struct qvnode *v)
 	return __atomic_load_n(&v->v_size, __ATOMIC_ACQUIRE);
 }
 
-/* Change attributes between these; a spin lock is held. */
+/*
+ * Change attributes between these, by atomic stores with release, which keeps
+ * them behind the count's becoming odd; a spin lock is held.  (A seqlock's own
+ * functions allow any stores, and cost two locked instructions more.)
+ */
 static inline void
 qvattr_begin(struct qvnode *v)
 {
-	qseq_write_begin(&v->v_attr);
+	qspin_lock(&v->v_attr.sq_lock);
+	__atomic_store_n(&v->v_attr.sq_seq, v->v_attr.sq_seq + 1,
+	    __ATOMIC_RELAXED);
 }
 
 /* The end of it. */
 static inline void
 qvattr_end(struct qvnode *v)
 {
-	qseq_write_end(&v->v_attr);
+	__atomic_store_n(&v->v_attr.sq_seq, v->v_attr.sq_seq + 1,
+	    __ATOMIC_RELEASE);
+	qspin_unlock(&v->v_attr.sq_lock);
 }
 
 /* ---- where data are on the disk --------------------------------------------- */

@@ -120,7 +120,7 @@ settle(struct node *n)
 	qspin_unlock(&ts->ts_lock);
 	qvattr_begin(&n->n_vnode);
 	__atomic_store_n(&n->n_vnode.v_blocks,
-	    n->n_pages * (QUERN_PAGE_SIZE / 512), __ATOMIC_RELAXED);
+	    n->n_pages * (QUERN_PAGE_SIZE / 512), __ATOMIC_RELEASE);
 	qvattr_end(&n->n_vnode);
 }
 
@@ -154,7 +154,7 @@ tmpfs_reserve(struct qvnode *v, uint64_t off, uint64_t len)
 		return -Q_ENOSPC;
 	qvattr_begin(v);
 	__atomic_store_n(&v->v_blocks, n->n_pages * (QUERN_PAGE_SIZE / 512),
-	    __ATOMIC_RELAXED);
+	    __ATOMIC_RELEASE);
 	qvattr_end(v);
 	return 0;
 }
@@ -266,7 +266,7 @@ add_links(struct qvnode *v, int n)
 {
 	qvattr_begin(v);
 	__atomic_store_n(&v->v_nlink, v->v_nlink + (uint32_t)n,
-	    __ATOMIC_RELAXED);
+	    __ATOMIC_RELEASE);
 	qvattr_end(v);
 }
 

@@ -527,14 +527,16 @@ fail_trans(struct journal *j, struct jtrans *t)
 void
 j_fail(struct journal *j)
 {
-	struct jtrans *t = lock_running(j);
+	struct jtrans *t;
 
-	if (!j->j_failed) {
-		/* For whoever mounts it next; it may well not work. */
-		j->j_super->js_errno_be = jbe32((uint32_t)j->j_error);
-		(void)j_write_super(j, jbe32(j->j_super->js_start_be),
-		    jbe32(j->j_super->js_seq_be));
-	}
+	/* Once is enough: nobody begins another transaction. */
+	if (j->j_failed)
+		return;
+	t = lock_running(j);
+	/* For whoever mounts it next; it may well not work. */
+	j->j_super->js_errno_be = jbe32((uint32_t)j->j_error);
+	(void)j_write_super(j, jbe32(j->j_super->js_start_be),
+	    jbe32(j->j_super->js_seq_be));
 	fail_trans(j, j->j_committing);
 	fail_trans(j, t);
 	qspin_lock(&j->j_lock);

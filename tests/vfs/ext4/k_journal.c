@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The journal under a toy file system: many threads, every crash, errors.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "jtoy.h"
+#include "k_journal.h"
+
+static int64_t
+call_make(void *arg)
+{
+	struct toy *t = arg;
+	int error = toy_make(t);
+
+	return error != 0 ? error : toy_open(t);
+}
+
+static int64_t
+call_close(void *arg)
+{
+	struct toy *t = arg;
+	int error = toy_close(t);
+
+	return error;
+}
+
+struct worker {
+	struct toy *t;
+	unsigned me;
+	int64_t error;
+};
+
+static int64_t
+call_work(void *arg)
+{
+	struct worker *w = arg;
+
+	return toy_work(w->t, w->me);
+}
+
+static void
+worker(void *arg)
+{
+	struct worker *w = arg;
+
+	w->error = kcall(w->t->k, call_work, w);
+}
+
+static void
+work_all(struct toy *t)
+{
+	struct worker w[TOY_NTHR];
+	unsigned i;
+
+	for (i = 0; i < t->nthr; i++) {
+		w[i] = (struct worker){ t, i, 0 };
+		kspawn(t->e, worker, &w[i]);
+	}
+	kjoin(t->e);
+	for (i = 0; i < t->nthr; i++)
+		if (!t->fails)
+			KCHECK_EQ(t->e, w[i].error, 0);
+}
+
+/* ---- no crash --------------------------------------------------------------------- */
+
+static int64_t
+call_open_disk(void *arg)
+{
+	struct toy *t = arg;
+
+	if (t->e->sim != NULL)
+		return qdisk_open(t->k, "sim:d", 0, &t->d);
+	return qdisk_ram(t->k, "ram", TOY_BLOCKS * TOY_BSIZE, &t->d);
+}
+
+static int64_t
+call_check(void *arg)
+{
+	struct toy *t = arg;
+	const char *wrong = toy_check(t, t->d);
+
+	if (wrong != NULL && !t->e->failed) {
+		t->e->failed = 1;
+		snprintf(t->e->failure, sizeof(t->e->failure), "%s", wrong);
+	}
+	qdisk_put(t->d);
+	return 0;
+}
+
+static struct toy *
+new_toy(struct kenv *e, uint64_t seed)
+{
+	struct toy *t = calloc(1, sizeof(*t));
+
+	t->e = e;
+	t->seed = seed;
+	t->jlen = 33 + seed % 17;
+	t->nthr = 1 + (unsigned)(seed % TOY_NTHR);
+	t->csum = seed % 2 == 0;
+	t->wide = seed % 3 == 0;
+	t->seq = seed % 5 == 0 ? UINT32_MAX - 3 : 1;
+	return t;
+}
+
+static void
+make_disk(struct kenv *e, uint64_t seed, bool cache)
+{
+	struct quern_sim_disk_config dc = { .size = TOY_BLOCKS * TOY_BSIZE,
+		.latency_ns = seed % 2 == 0 ? 2000 : 0,
+		.cache = cache,
+		.reorder = cache };
+	struct quern_sim_disk *d;
+
+	if (e->sim != NULL)
+		KCHECK_EQ(e, quern_sim_disk(e->sim, "d", &dc, &d), 0);
+}
+
+/* Work, unmount, look. */
+static void
+run_through(struct kenv *e, bool journal)
+{
+	uint64_t seed = e->sim != NULL ? quern_sim_seed(e->sim) : e->ncpu;
+	struct toy *t = new_toy(e, seed);
+
+	e->quiet = true;
+	if (!journal)
+		t->jlen = 0;
+	t->nthr = TOY_NTHR;
+	t->ops = e->sim != NULL ? 40 : 2000;
+	make_disk(e, seed, false);
+	t->k = kenv_kernel(e);
+	if (t->k != NULL && KCHECK_EQ(e, kcall(t->k, call_open_disk, t), 0)) {
+		if (KCHECK_EQ(e, kcall(t->k, call_make, t), 0)) {
+			work_all(t);
+			KCHECK_EQ(e, kcall(t->k, call_close, t), 0);
+			KCHECK_EQ(e, t->aborts, 0);
+			if (journal)
+				KCHECK(e, t->st.js_checkpoints > 0);
+		}
+		kcall(t->k, call_check, t);
+	}
+	kenv_destroy(e, t->k);
+	free(t);
+}
+
+static void
+many_threads(struct kenv *e)
+{
+	run_through(e, true);
+}
+
+static void
+without_journal(struct kenv *e)
+{
+	run_through(e, false);
+}
+
+/* ---- crashes ------------------------------------------------------------------------- */
+
+struct look {
+	struct toy *t;
+	const char *name;
+};
+
+/* Check one state; it may be replayed with a crash in between. */
+static int64_t
+call_look(void *arg)
+{
+	struct look *l = arg;
+	struct toy *t = l->t;
+	struct qdisk *d;
+	const char *wrong;
+	int error = qdisk_open(t->k, l->name, 0, &d);
+
+	if (error != 0)
+		return error;
+	wrong = toy_check(t, d);
+	qdisk_put(d);
+	/* A replay that is cut short fails; that is looked at again. */
+	return wrong == NULL ? 0 : (int64_t)(uintptr_t)wrong;
+}
+
+static void
+look_at(struct toy *t, struct quern_sim_disk *s, const char *name,
+    const char *how, uint64_t which)
+{
+	struct look l = { t, name };
+	struct quern_sim_disk *again;
+	int64_t r = 0;
+
+	if (which % 7 == 3) {
+		/* The power fails during the replay, too. */
+		quern_sim_disk_cut(s, 1 + which / 7 % 9);
+		(void)kcall(t->k, call_look, &l);
+		if (quern_sim_disk_is_cut(s)) {
+			l.name = "sim:again";
+			if (KCHECK_EQ(t->e,
+				quern_sim_disk_crash(s, which, "again", &again),
+				0)) {
+				r = kcall(t->k, call_look, &l);
+				quern_sim_disk_destroy(again);
+			}
+		} else {
+			r = kcall(t->k, call_look, &l);
+		}
+	} else {
+		r = kcall(t->k, call_look, &l);
+	}
+	if (r != 0 && !t->e->failed) {
+		t->e->failed = 1;
+		snprintf(t->e->failure, sizeof(t->e->failure), "%s %llu: %s",
+		    how, (unsigned long long)which,
+		    r > 0 ? (const char *)(uintptr_t)r : "error");
+	}
+	quern_sim_disk_destroy(s);
+}
+
+/* All states that may survive, or as many as is reasonable. */
+static void
+look_at_states(struct toy *t, struct quern_sim_disk *d, uint64_t max)
+{
+	uint64_t n = quern_sim_disk_states(d), i;
+	struct quern_sim_disk *s;
+
+	for (i = 0; i < (n <= max ? n : max) && !t->e->failed; i++) {
+		if (n <= max) {
+			if (KCHECK_EQ(t->e,
+				quern_sim_disk_state(d, i, "crash", &s), 0))
+				look_at(t, s, "sim:crash", "state", i);
+		} else if (KCHECK_EQ(t->e,
+			       quern_sim_disk_crash(d, i, "crash", &s), 0)) {
+			look_at(t, s, "sim:crash", "crash", i);
+		}
+	}
+}
+
+/*
+ * Work until the power fails at a write that the seed chooses, and look at what
+ * may be on the disk then.  e->arg: struct kjournal_crash.
+ */
+void
+kjournal_crash(struct kenv *e)
+{
+	const struct kjournal_crash *kc = e->arg;
+	uint64_t seed = quern_sim_seed(e->sim);
+	struct toy *t = new_toy(e, seed);
+	struct quern_sim_disk_config dc = { .size = TOY_BLOCKS * TOY_BSIZE,
+		.latency_ns = seed % 2 == 0 ? 2000 : 0,
+		.cache = 1,
+		.reorder = 1 };
+	struct quern_sim_disk *d = NULL;
+
+	t->debug = kc->debug;
+	t->fails = true;
+	t->ops = kc->ops;
+	KCHECK_EQ(e, quern_sim_disk(e->sim, "d", &dc, &d), 0);
+	t->k = kenv_kernel(e);
+	if (t->k != NULL && KCHECK_EQ(e, kcall(t->k, call_open_disk, t), 0)) {
+		if (KCHECK_EQ(e, kcall(t->k, call_make, t), 0)) {
+			quern_sim_disk_cut(d,
+			    kc->cut != 0 ?
+				kc->cut :
+				1 + quern_sim_random(e->sim, kc->writes));
+			work_all(t);
+			if (quern_sim_disk_is_cut(d))
+				look_at_states(t, d, kc->states);
+			(void)kcall(t->k, call_close, t);
+			look_at_states(t, d, 2);
+		}
+		kcall(t->k, (int64_t(*)(void *))(void (*)(void))qdisk_put,
+		    t->d);
+	}
+	kenv_destroy(e, t->k);
+	free(t);
+}
+
+const struct kcase kjournal_cases[] = {
+	{ .name = "many_threads", .body = many_threads, .seeds = 100 },
+	{ .name = "without_journal", .body = without_journal, .seeds = 30 },
+	{ .name = NULL },
+};

@@ -137,7 +137,9 @@ block_merge(struct qpages *pp, uint64_t i, unsigned order)
 		if (b + (UINT64_C(1) << order) > pp->pp_virgin)
 			break;
 		buddy = &pp->pp_page[b];
-		if ((buddy->pg_flags & QPG_FREE) == 0 ||
+		/* Who has it may change the other flags meanwhile. */
+		if ((__atomic_load_n(&buddy->pg_flags, __ATOMIC_RELAXED) &
+			QPG_FREE) == 0 ||
 		    buddy->pg_order != order)
 			break;
 		block_remove(buddy);
@@ -233,8 +235,8 @@ qpage_alloc(struct quern *k, unsigned order)
 	vspin_unlock(k, &pp->pp_lock);
 	if (pg == NULL)
 		return NULL;
-	pg->pg_flags = 0;
-	/* Who looks at a page that was free may find it nobody's still. */
+	/* Freeing its buddy looks at it, and so may who last saw it in use. */
+	__atomic_store_n(&pg->pg_flags, 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&pg->pg_refs, 1, __ATOMIC_RELAXED);
 	pg->pg_pins = 0;
 	pg->pg_order = (uint8_t)order;

@@ -87,7 +87,7 @@ struct writeback {
 
 	uint64_t wb_ndirty __attribute__((aligned(64))); /* [a] PCT_DIRTY */
 	uint64_t wb_nwrite;                              /* [a] PCT_WRITE */
-	uint64_t wb_nread; /* [a] being read by runs */
+	uint64_t wb_nread;   /* [a] being read by runs */
 	uint64_t wb_rderror; /* [a] pages that could not be read */
 
 	struct qspin wb_lock __attribute__((aligned(64)));

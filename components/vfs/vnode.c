@@ -232,7 +232,7 @@ qvnode_get(struct qfs *fs, uint64_t ino, struct qvnode **vp)
 	for (;;) {
 		qspin_lock(&fs->fs_vlock);
 		v = find(fs, ino);
-		if (v != NULL && (v->v_flags & (QV_NEW | QV_DEAD)) != 0) {
+		if (v != NULL && qvnode_is(v, QV_NEW | QV_DEAD)) {
 			/* In the making, or going: see what becomes of it. */
 			(void)qwaitq_sleep(&fs->fs_vwait, &fs->fs_vlock, 0,
 			    QUERN_NEVER);
@@ -414,7 +414,7 @@ vnode_next_dirty(struct qfs *fs, uint64_t before)
 	if (!qlist_empty(&fs->fs_dirty)) {
 		v = QLIST_ELEM(fs->fs_dirty.l_next, struct qvnode, v_dirty);
 		if (v->v_dirtied > before ||
-		    (v->v_flags & (QV_NEW | QV_DEAD)) != 0) {
+		    qvnode_is(v, QV_NEW | QV_DEAD)) {
 			v = NULL;
 		} else {
 			/* To the end, so that one that stays is no obstacle. */

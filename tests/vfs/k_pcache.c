@@ -882,16 +882,18 @@ mapped_main(void *arg)
 	struct mapped *mp = arg;
 	struct test *t = mp->t;
 	uint32_t *word;
+	bool may;
 
 	while (mp->stores < (t->quick ? 15 : 300)) {
 		qmutex_lock(&mp->lock);
-		if (mp->write) {
+		may = mp->write;
+		if (may) {
 			word = qpage_data(t->k, mp->pg);
 			__atomic_fetch_add(word, 1, __ATOMIC_RELAXED);
 			mp->stores++;
 		}
 		qmutex_unlock(&mp->lock);
-		if (!mp->write || mp->stores % 5 == 0)
+		if (!may || mp->stores % 5 == 0)
 			mapped_fault(mp);
 		qthread_yield();
 	}

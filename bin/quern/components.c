@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 #include <quern/component.h>
+#include <quern/ext4.h>
 #include <quern/tmpfs.h>
 #include <quern/vfs.h>
 
@@ -13,5 +14,6 @@
 const struct quern_component *const linked_components[] = {
 	&qvfs,
 	&qtmpfs,
+	&qext4,
 	NULL,
 };

@@ -15,6 +15,8 @@ static const struct command {
 	const char *usage;
 } commands[] = {
 	{ "call", cmd_call, "call a kernel by hand or by script", call_usage },
+	{ "fs", cmd_fs, "look at the files of a disk image, or change them",
+	    fs_command_usage },
 };
 
 #define NCOMMANDS (sizeof(commands) / sizeof(commands[0]))

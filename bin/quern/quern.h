@@ -17,6 +17,10 @@ int cmd_call(int argc, char **argv);
 /* Its text for `quern help call`. */
 extern const char call_usage[];
 
+/* `quern fs`: files of an image.  argv[0] is "fs". */
+int cmd_fs(int argc, char **argv);
+extern const char fs_command_usage[];
+
 /* The components that the program is linked with, ended by NULL. */
 extern const struct quern_component *const linked_components[];
 

@@ -303,6 +303,9 @@ write_log(struct journal *j, struct jtrans *t, uint32_t n)
 	qspin_unlock(&j->j_lock);
 	if ((j->j_cfg.jc_debug & JDEBUG_NOFLUSH) == 0)
 		error = j_do_flush(j);
+	/* By whoever saw that what is logged is wrong. */
+	if (error == 0)
+		error = journal_aborted(j);
 	if (error == 0)
 		error = write_commit_block(&lw);
 	if (error != 0)

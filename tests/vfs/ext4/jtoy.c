@@ -248,6 +248,9 @@ data_written(struct qbio *bio)
 {
 	struct toy_slot *s = bio->b_arg;
 
+	/* Before the commit that waits for it. */
+	if (bio->b_error != 0)
+		journal_abort(s->ts_toy->j, bio->b_error);
 	qspin_lock(&s->ts_wq.w_lock);
 	s->ts_flight = false;
 	(void)qwaitq_wake_locked(&s->ts_wq);
@@ -263,7 +266,7 @@ submit_data(struct qtimer *tm)
 {
 	struct toy_slot *s = tm->tm_arg;
 
-	qbio_submit(s->ts_disk, &s->ts_bio);
+	qbio_submit(s->ts_toy->d, &s->ts_bio);
 }
 
 static void
@@ -283,7 +286,7 @@ write_data(struct toy *t, struct jhandle *h, unsigned i, uint64_t *rng)
 		.b_done = data_written,
 		.b_arg = s };
 	s->ts_flight = true;
-	s->ts_disk = t->d;
+	s->ts_toy = t;
 	qtimer_init(&s->ts_timer, submit_data, s);
 	qtimer_arm(&s->ts_timer, qclock_mono(t->k) + draw(rng, 60000));
 	journal_order(h, &s->ts_order);

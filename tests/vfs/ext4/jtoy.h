@@ -27,6 +27,8 @@
 #define TOY_NSLOT  6u
 #define TOY_NTHR   3u
 
+struct toy;
+
 struct toy_slot {
 	struct jorder ts_order; /* first: of journal_order */
 	struct jcommit ts_commit;
@@ -35,7 +37,7 @@ struct toy_slot {
 	uint64_t ts_gen;
 	struct qwaitq ts_wq;
 	bool ts_flight; /* [ts_wq] data being written */
-	struct qdisk *ts_disk;
+	struct toy *ts_toy;
 	struct qtimer ts_timer; /* the disk's delay */
 	struct qbio ts_bio;
 	struct quern_iov ts_iov;

@@ -278,6 +278,40 @@ kjournal_crash(struct kenv *e)
 	free(t);
 }
 
+/* ---- errors --------------------------------------------------------------------------- */
+
+void
+kjournal_error(struct kenv *e)
+{
+	struct quern_sim_disk_config dc = { .size = TOY_BLOCKS * TOY_BSIZE,
+		.latency_ns = 2000 };
+	struct quern_config c = kenv_config(e);
+	struct toy *t = new_toy(e, quern_sim_seed(e->sim));
+	struct quern_sim_disk *d;
+	uint64_t *failed = e->arg;
+
+	t->fails = true;
+	t->ops = 30;
+	KCHECK_EQ(e, quern_sim_disk(e->sim, "d", &dc, &d), 0);
+	if (quern_create(&c, &t->k) == 0) {
+		if (kcall(t->k, call_open_disk, t) == 0) {
+			if (kcall(t->k, call_make, t) == 0) {
+				work_all(t);
+				(void)kcall(t->k, call_close, t);
+				KCHECK(e, t->aborts <= 1);
+				if (quern_sim_failed(e->sim) != 0)
+					look_at_states(t, d, 1);
+			}
+			kcall(t->k,
+			    (int64_t(*)(void *))(void (*)(void))qdisk_put,
+			    t->d);
+		}
+		kenv_destroy(e, t->k);
+	}
+	*failed = quern_sim_failed(e->sim);
+	free(t);
+}
+
 const struct kcase kjournal_cases[] = {
 	{ .name = "many_threads", .body = many_threads, .seeds = 100 },
 	{ .name = "without_journal", .body = without_journal, .seeds = 30 },

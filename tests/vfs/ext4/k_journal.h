@@ -15,6 +15,12 @@ struct kjournal_crash {
 
 void kjournal_crash(struct kenv *e);
 
+/*
+ * A run in which a hypercall fails, as simcfg says, and a look at the disk after
+ * it.  e->arg: where to note whether one has failed.
+ */
+void kjournal_error(struct kenv *e);
+
 extern const struct kcase kjournal_cases[];
 
 #endif /* TESTS_K_JOURNAL_H */

@@ -39,6 +39,24 @@ START_TEST(crashes)
 }
 END_TEST
 
+static const char *const calls[] = { "blk_submit", "map" };
+
+/* Each request fails, then each allocation. */
+START_TEST(errors)
+{
+	struct quern_sim_config sc = { .fail_call = calls[_i] };
+	unsigned step = worlds(10) < 10 ? 7 : 1;
+	uint64_t failed = 1;
+
+	for (sc.fail_n = 1; failed != 0; sc.fail_n += step) {
+		sc.seed = 2 + sc.fail_n % 2;
+		kmust(calls[_i],
+		    ktest_world(kjournal_error, 2, 1, &sc, &failed, NULL));
+	}
+	ck_assert_uint_gt(sc.fail_n, 10);
+}
+END_TEST
+
 /* Every write of one run, every state. */
 START_TEST(every_write)
 {
@@ -86,6 +104,7 @@ main(void)
 	tcase_set_timeout(tc, 200);
 	tcase_add_test(tc, crashes);
 	tcase_add_test(tc, every_write);
+	tcase_add_loop_test(tc, errors, 0, 2);
 	tcase_add_loop_test(tc, planted, 0,
 	    (int)(sizeof(bugs) / sizeof(bugs[0])));
 	suite_add_tcase(s, tc);

@@ -47,6 +47,13 @@ wake_thread(struct journal *j)
 	(void)qwaitq_wake_all(&j->j_twait);
 }
 
+/* Under j_lock. */
+static void
+arm_timer(struct journal *j)
+{
+	qtimer_arm(&j->j_timer, qclock_mono(j->j_k) + j->j_cfg.jc_age);
+}
+
 /* ---- transactions -------------------------------------------------------------------- */
 
 static struct jtrans *
@@ -106,11 +113,12 @@ find_handle(struct journal *j, const struct qthread *t)
 
 /*
  * Under j_lock: have `h` join the running transaction with `n` credits; *spare
- * becomes that if there is none.  0, -EROFS, or 1: sleep and try again.
+ * becomes that if there is none.  0, -EROFS, 1: sleep and try again; 2: with a
+ * spare.
  */
 static int
 try_join(struct journal *j, struct jhandle *h, uint32_t n,
-    struct jtrans **spare, bool *arm)
+    struct jtrans **spare)
 {
 	struct jtrans *t = j->j_running;
 
@@ -118,6 +126,8 @@ try_join(struct journal *j, struct jhandle *h, uint32_t n,
 		return -Q_EROFS;
 	if (j->j_flushing > 0 || (t != NULL && t->t_state != JT_RUNNING))
 		return 1;
+	if (t == NULL && *spare == NULL)
+		return 2;
 	if (t == NULL) {
 		t = *spare;
 		if (j_space(j, n) > j->j_free) {
@@ -128,7 +138,8 @@ try_join(struct journal *j, struct jhandle *h, uint32_t n,
 		*spare = NULL;
 		t->t_tid = j->j_tid++;
 		j->j_running = t;
-		*arm = true;
+		/* Nobody stops it meanwhile: this is the only transaction. */
+		arm_timer(j);
 	} else if ((uint64_t)t->t_nbuf + t->t_credits + n > j->j_maxtrans) {
 		if ((int32_t)(j->j_want - t->t_tid) < 0)
 			j->j_want = t->t_tid;
@@ -152,31 +163,29 @@ try_join(struct journal *j, struct jhandle *h, uint32_t n,
 static int
 join(struct journal *j, struct jhandle *h, uint32_t n)
 {
-	struct jtrans *spare;
-	bool arm = false;
+	struct jtrans *spare = NULL;
 	int r;
 
 	if (n > j->j_maxtrans)
 		return -Q_ENOSPC;
-	for (;;) {
-		spare = alloc_trans();
-		if (spare == NULL)
-			return -Q_ENOMEM;
-		qspin_lock(&j->j_lock);
-		while ((r = try_join(j, h, n, &spare, &arm)) == 1) {
+	qspin_lock(&j->j_lock);
+	while ((r = try_join(j, h, n, &spare)) > 0) {
+		if (r == 1) {
 			j->j_stats.js_waits++;
 			(void)qwaitq_sleep(&j->j_wait, &j->j_lock, 0,
 			    QUERN_NEVER);
-			qspin_lock(&j->j_lock);
+		} else {
+			qspin_unlock(&j->j_lock);
+			spare = alloc_trans();
+			if (spare == NULL)
+				return -Q_ENOMEM;
 		}
-		qspin_unlock(&j->j_lock);
-		if (spare != NULL)
-			j_free_trans(spare);
-		if (arm)
-			qtimer_arm(&j->j_timer,
-			    qclock_mono(j->j_k) + j->j_cfg.jc_age);
-		return r;
+		qspin_lock(&j->j_lock);
 	}
+	qspin_unlock(&j->j_lock);
+	if (spare != NULL)
+		j_free_trans(spare);
+	return r;
 }
 
 int
@@ -528,18 +537,15 @@ void
 journal_dirty(struct jhandle *h, struct qbuf *b)
 {
 	struct journal *j = h->h_j;
-	bool arm;
 
 	if (j->j_super == NULL) {
 		qbuf_dirty(b);
 		qspin_lock(&j->j_lock);
 		/* One timer for all that become dirty until it has fired. */
-		arm = !j->j_armed;
+		if (!j->j_armed)
+			arm_timer(j);
 		j->j_armed = true;
 		qspin_unlock(&j->j_lock);
-		if (arm)
-			qtimer_arm(&j->j_timer,
-			    qclock_mono(j->j_k) + j->j_cfg.jc_age);
 		return;
 	}
 	qspin_lock(&j->j_lock);

@@ -130,7 +130,7 @@ run_through(struct kenv *e, bool journal)
 	if (!journal)
 		t->jlen = 0;
 	t->nthr = TOY_NTHR;
-	t->ops = e->sim != NULL ? 40 : 2000;
+	t->ops = e->sim != NULL ? 40 : 500;
 	make_disk(e, seed, false);
 	t->k = kenv_kernel(e);
 	if (t->k != NULL && KCHECK_EQ(e, kcall(t->k, call_open_disk, t), 0)) {

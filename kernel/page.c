@@ -265,10 +265,48 @@ page_free(struct quern *k, struct qpage *pg)
 
 /* ---- references, addresses ----------------------------------------------- */
 
+/*
+ * Add to a count or change flags; what was there before.  With one vCPU whoever
+ * runs it is alone, as for locks (lock.h), and a locked instruction would wait
+ * for all of a page that has just been copied.
+ */
+static inline uint32_t
+count_add(uint32_t *p, uint32_t n)
+{
+	uint32_t old;
+
+	if (qcpu_current()->v_smp)
+		return __atomic_fetch_add(p, n, __ATOMIC_ACQ_REL);
+	old = __atomic_load_n(p, __ATOMIC_RELAXED);
+	__atomic_store_n(p, old + n, __ATOMIC_RELAXED);
+	return old;
+}
+
+uint32_t
+qpage_flags(struct qpage *pg, uint32_t set, uint32_t unset)
+{
+	uint32_t old = __atomic_load_n(&pg->pg_flags, __ATOMIC_RELAXED);
+
+	if (!qcpu_current()->v_smp)
+		__atomic_store_n(&pg->pg_flags, (old & ~unset) | set,
+		    __ATOMIC_RELAXED);
+	else if (unset == 0)
+		old = __atomic_fetch_or(&pg->pg_flags, set, __ATOMIC_ACQ_REL);
+	else if (set == 0)
+		old = __atomic_fetch_and(&pg->pg_flags, ~unset,
+		    __ATOMIC_ACQ_REL);
+	else
+		while (!__atomic_compare_exchange_n(&pg->pg_flags, &old,
+		    (old & ~unset) | set, true, __ATOMIC_ACQ_REL,
+		    __ATOMIC_RELAXED))
+			continue;
+	return old;
+}
+
 void
 qpage_get(struct qpage *pg)
 {
-	uint32_t old = __atomic_fetch_add(&pg->pg_refs, 1, __ATOMIC_RELAXED);
+	uint32_t old = count_add(&pg->pg_refs, 1);
 
 	qassert(old != 0);
 }
@@ -276,7 +314,7 @@ qpage_get(struct qpage *pg)
 void
 qpage_put(struct quern *k, struct qpage *pg)
 {
-	uint32_t old = __atomic_fetch_sub(&pg->pg_refs, 1, __ATOMIC_ACQ_REL);
+	uint32_t old = count_add(&pg->pg_refs, UINT32_MAX);
 
 	qassert(old != 0);
 	if (old == 1)
@@ -317,18 +355,18 @@ is_busy(const struct qpage *pg)
 bool
 qpage_trybusy(struct qpage *pg)
 {
-	return (__atomic_fetch_or(&pg->pg_flags, QPG_BUSY, __ATOMIC_ACQUIRE) &
-		   QPG_BUSY) == 0;
+	return (qpage_flags(pg, QPG_BUSY, 0) & QPG_BUSY) == 0;
 }
 
 void
 qpage_busy(struct quern *k, struct qpage *pg)
 {
-	struct qwaitq *w = &k->k_pages->pp_wait[page_hash(k->k_pages, pg)];
+	struct qwaitq *w;
 
 	while (!qpage_trybusy(pg)) {
+		w = &k->k_pages->pp_wait[page_hash(k->k_pages, pg)];
 		qspin_lock(&w->w_lock);
-		__atomic_fetch_or(&pg->pg_flags, QPG_WANTED, __ATOMIC_RELAXED);
+		(void)qpage_flags(pg, QPG_WANTED, 0);
 		if (qpage_trybusy(pg)) {
 			qspin_unlock(&w->w_lock);
 			return;
@@ -340,14 +378,12 @@ qpage_busy(struct quern *k, struct qpage *pg)
 void
 qpage_unbusy(struct quern *k, struct qpage *pg)
 {
-	struct qwaitq *w = &k->k_pages->pp_wait[page_hash(k->k_pages, pg)];
-	uint32_t old;
+	uint32_t old = qpage_flags(pg, 0, QPG_BUSY | QPG_WANTED);
 
-	old = __atomic_fetch_and(&pg->pg_flags, ~(QPG_BUSY | QPG_WANTED),
-	    __ATOMIC_RELEASE);
 	qassert(old & QPG_BUSY);
 	if (old & QPG_WANTED)
-		(void)qwaitq_wake_all(w);
+		(void)qwaitq_wake_all(
+		    &k->k_pages->pp_wait[page_hash(k->k_pages, pg)]);
 }
 
 void
@@ -367,9 +403,8 @@ qpage_unpin(struct qpage *pg)
 bool
 qpage_dirty(struct qpage *pg)
 {
-	return (__atomic_fetch_or(&pg->pg_flags, QPG_DIRTY | QPG_REFERENCED,
-		    __ATOMIC_ACQ_REL) &
-		   QPG_DIRTY) == 0;
+	return (qpage_flags(pg, QPG_DIRTY | QPG_REFERENCED, 0) & QPG_DIRTY) ==
+	    0;
 }
 
 /* ---- the reverse map --------------------------------------------------------- */
@@ -397,7 +432,7 @@ qpage_clean(struct quern *k, struct qpage *pg)
 		m = QLIST_ELEM(l, struct qpage_mapper, pm_link);
 		m->pm_ops->po_protect(m, pg);
 	}
-	old = __atomic_fetch_and(&pg->pg_flags, ~QPG_DIRTY, __ATOMIC_ACQ_REL);
+	old = qpage_flags(pg, 0, QPG_DIRTY);
 	qmutex_unlock(lock);
 	return (old & QPG_DIRTY) != 0;
 }

@@ -132,6 +132,9 @@ void qpage_unbusy(struct quern *k, struct qpage *pg);
 void qpage_pin(struct qpage *pg);
 void qpage_unpin(struct qpage *pg);
 
+/* Set flags and take others away, atomically; those that it had. */
+uint32_t qpage_flags(struct qpage *pg, uint32_t set, uint32_t unset);
+
 /* Set QPG_DIRTY; true when it was clean. */
 bool qpage_dirty(struct qpage *pg);
 

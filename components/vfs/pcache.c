@@ -400,7 +400,8 @@ write_page(struct writer *w, uint64_t off, size_t n, size_t *donep)
 	if (whole && *donep < n)
 		*donep = 0; /* there is nothing to go around it */
 	if (*donep > 0) {
-		page_set(pg, QPG_VALID);
+		if ((page_flags(pg) & QPG_VALID) == 0)
+			page_set(pg, QPG_VALID);
 		qpcache_dirty(v, pg);
 		if (off + *donep > v->v_size)
 			__atomic_store_n(&v->v_size, off + *donep,

@@ -119,13 +119,13 @@ page_flags(const struct qpage *pg)
 static inline void
 page_set(struct qpage *pg, uint32_t flags)
 {
-	__atomic_fetch_or(&pg->pg_flags, flags, __ATOMIC_RELEASE);
+	(void)qpage_flags(pg, flags, 0);
 }
 
 static inline void
 page_unset(struct qpage *pg, uint32_t flags)
 {
-	__atomic_fetch_and(&pg->pg_flags, ~flags, __ATOMIC_RELEASE);
+	(void)qpage_flags(pg, 0, flags);
 }
 
 /* It is used.  The first use of what was read ahead says nothing yet. */
@@ -137,10 +137,9 @@ page_touch(struct qpage *pg)
 	if (qlikely((f & QPG_REFERENCED) != 0))
 		return;
 	if ((f & QPG_FRESH) != 0)
-		__atomic_fetch_and(&pg->pg_flags, ~QPG_FRESH, __ATOMIC_RELAXED);
+		page_unset(pg, QPG_FRESH);
 	else
-		__atomic_fetch_or(&pg->pg_flags, QPG_REFERENCED,
-		    __ATOMIC_RELAXED);
+		page_set(pg, QPG_REFERENCED);
 }
 
 /* Are its pages all there is of it (tmpfs)? */

@@ -61,6 +61,12 @@ page_tryget(struct qpage *pg)
 {
 	uint32_t n = __atomic_load_n(&pg->pg_refs, __ATOMIC_RELAXED);
 
+	if (!qcpu_current()->v_smp) {
+		/* Nobody else is in the kernel (lock.h). */
+		if (n != 0)
+			__atomic_store_n(&pg->pg_refs, n + 1, __ATOMIC_RELAXED);
+		return n != 0;
+	}
 	do {
 		if (n == 0)
 			return false;

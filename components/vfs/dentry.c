@@ -191,6 +191,14 @@ free_late(struct qepoch_entry *e)
 	qfree(d);
 }
 
+/* [vf_lrulock]; others read it for what it is worth. */
+static inline void
+lru_count(struct vfs *vf, int n)
+{
+	__atomic_store_n(&vf->vf_nlru, vf->vf_nlru + (uint64_t)(int64_t)n,
+	    __ATOMIC_RELAXED);
+}
+
 /* It is dead and not hashed: let go of what it refers to.  Its parent. */
 static struct qdentry *
 dentry_end(struct vfs *vf, struct qdentry *d)
@@ -202,7 +210,7 @@ dentry_end(struct vfs *vf, struct qdentry *d)
 	qspin_lock(&vf->vf_lrulock);
 	if ((d->d_flags & QD_LRU) != 0) {
 		qlist_del(&d->d_lru);
-		vf->vf_nlru--;
+		lru_count(vf, -1);
 	}
 	qlist_del(&d->d_sibling);
 	qassert(qlist_empty(&d->d_children));
@@ -223,7 +231,7 @@ hash_insert(struct vfs *vf, struct qdentry *d, uint32_t hash)
 	struct qspin *lock = chain_lock(vf, hash);
 
 	qspin_lock(lock);
-	d->d_hash = hash;
+	__atomic_store_n(&d->d_hash, hash, __ATOMIC_RELAXED);
 	__atomic_store_n(&d->d_next, *head, __ATOMIC_RELAXED);
 	__atomic_store_n(head, d, __ATOMIC_RELEASE);
 	__atomic_fetch_or(&d->d_flags, QD_HASHED, __ATOMIC_RELAXED);
@@ -336,7 +344,7 @@ keep(struct vfs *vf, struct qdentry *d)
 	    (flags_of(d) & QD_LRU) == 0) {
 		__atomic_fetch_or(&d->d_flags, QD_LRU, __ATOMIC_RELAXED);
 		qlist_append(&vf->vf_lru, &d->d_lru);
-		vf->vf_nlru++;
+		lru_count(vf, 1);
 	}
 	qspin_unlock(&vf->vf_lrulock);
 }
@@ -377,7 +385,8 @@ dentry_put(struct qdentry *d)
 		d = dentry_end(vf, d);
 		ended = true;
 	}
-	if (!ended && vf->vf_nlru > vf->vf_lrumax &&
+	if (!ended &&
+	    __atomic_load_n(&vf->vf_nlru, __ATOMIC_RELAXED) > vf->vf_lrumax &&
 	    qthread_current()->t_spins == 0)
 		dentry_prune(vf, NULL);
 }
@@ -415,7 +424,7 @@ collect(struct vfs *vf, struct qfs *fs, struct qdentry **out, bool *morep)
 			qlist_append(&vf->vf_lru, &d->d_lru);
 			continue;
 		}
-		vf->vf_nlru--;
+		lru_count(vf, -1);
 		__atomic_fetch_and(&d->d_flags, ~QD_LRU, __ATOMIC_SEQ_CST);
 		if (dentry_kill(d))
 			out[n++] = d;
@@ -488,18 +497,21 @@ dentry_lookup(struct vfs *vf, struct qdentry *dir, const struct qname *n,
     struct qdentry **dp)
 {
 	struct qvnode *v = NULL;
+	struct qspin *lock;
 	struct qdentry *d;
 	uint32_t seq;
 	int error;
 
-	for (;;) {
-		qepoch_enter();
+	/*
+	 * With the chain locked: a dentry that moves to another one could take
+	 * us along, past the one that we look for.
+	 */
+	lock = chain_lock(vf, full_hash(dir, n));
+	qspin_lock(lock);
+	do {
 		d = dentry_peek(vf, dir, n, &seq);
-		if (d == NULL || dentry_tryget(d))
-			break;
-		qepoch_exit();
-	}
-	qepoch_exit();
+	} while (d != NULL && !dentry_tryget(d));
+	qspin_unlock(lock);
 	if (d != NULL) {
 		*dp = d;
 		return 0;

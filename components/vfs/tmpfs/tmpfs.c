@@ -240,7 +240,8 @@ add_entry(struct node *dir, struct entry *e, struct qvnode *v)
 	*head = e;
 	qlist_append(&dir->n_order, &e->e_order);
 	dir->n_count++;
-	dir->n_vnode.v_size += 32;
+	__atomic_store_n(&dir->n_vnode.v_size, dir->n_vnode.v_size + 32,
+	    __ATOMIC_RELAXED);
 }
 
 static void
@@ -258,7 +259,8 @@ del_entry(struct node *dir, struct entry *e)
 	qspin_unlock(&ts->ts_lock);
 	qlist_del(&e->e_order);
 	dir->n_count--;
-	dir->n_vnode.v_size -= 32;
+	__atomic_store_n(&dir->n_vnode.v_size, dir->n_vnode.v_size - 32,
+	    __ATOMIC_RELAXED);
 }
 
 static void

@@ -177,9 +177,12 @@ find(struct qfs *fs, uint64_t ino)
 static void
 grow(struct qfs *fs)
 {
-	uint32_t n = (fs->fs_vmask + 1) * 4, i;
 	struct qlist *new, *old, *l, *next;
+	uint32_t n, i;
 
+	qspin_lock(&fs->fs_vlock);
+	n = (fs->fs_vmask + 1) * 4;
+	qspin_unlock(&fs->fs_vlock);
 	new = qalloc(&tag_fs, n * sizeof(*new));
 	if (new == NULL)
 		return;
@@ -228,6 +231,7 @@ int
 qvnode_get(struct qfs *fs, uint64_t ino, struct qvnode **vp)
 {
 	struct qvnode *v, *new = NULL;
+	bool crowded;
 
 	for (;;) {
 		qspin_lock(&fs->fs_vlock);
@@ -254,9 +258,9 @@ qvnode_get(struct qfs *fs, uint64_t ino, struct qvnode **vp)
 	}
 	qlist_append(chain(fs, ino), &new->v_hash);
 	qlist_append(&fs->fs_vall, &new->v_all);
-	fs->fs_nvnode++;
+	crowded = ++fs->fs_nvnode > 4 * (uint64_t)fs->fs_vmask;
 	qspin_unlock(&fs->fs_vlock);
-	if (fs->fs_nvnode > 4 * (uint64_t)fs->fs_vmask)
+	if (crowded)
 		grow(fs);
 	*vp = new;
 	return 1;
@@ -413,8 +417,7 @@ vnode_next_dirty(struct qfs *fs, uint64_t before)
 	qspin_lock(&fs->fs_vlock);
 	if (!qlist_empty(&fs->fs_dirty)) {
 		v = QLIST_ELEM(fs->fs_dirty.l_next, struct qvnode, v_dirty);
-		if (v->v_dirtied > before ||
-		    qvnode_is(v, QV_NEW | QV_DEAD)) {
+		if (v->v_dirtied > before || qvnode_is(v, QV_NEW | QV_DEAD)) {
 			v = NULL;
 		} else {
 			/* To the end, so that one that stays is no obstacle. */

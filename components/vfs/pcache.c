@@ -61,6 +61,7 @@ qpcache_init(struct qpcache *pc)
 	pc->pc_npages = pc->pc_ndirty = 0;
 	pc->pc_cut = pc->pc_cutend = 0;
 	pc->pc_cutter = NULL;
+	pc->pc_limit = UINT64_MAX;
 	pc->pc_runseq = 0;
 	pc->pc_error = 0;
 	pc->pc_errseq = 0;
@@ -102,9 +103,38 @@ cut_over(struct qvnode *v)
 	if (qlikely(__atomic_load_n(&pc->pc_cutter, __ATOMIC_RELAXED) == NULL))
 		return;
 	qspin_lock(&pc->pc_lock);
-	if (pc->pc_cutter != qthread_current())
+	if (pc->pc_cutter != qthread_current()) {
 		__atomic_store_n(&pc->pc_cutter, NULL, __ATOMIC_RELAXED);
+		__atomic_store_n(&pc->pc_limit, UINT64_MAX, __ATOMIC_RELAXED);
+	}
 	qspin_unlock(&pc->pc_lock);
+}
+
+/* What is to be the file's end, for write-back; UINT64_MAX: v_size is. */
+static void
+set_limit(struct qvnode *v, uint64_t limit)
+{
+	struct qpcache *pc = &v->v_pages;
+
+	if (__atomic_load_n(&pc->pc_limit, __ATOMIC_RELAXED) == limit)
+		return;
+	qspin_lock(&pc->pc_lock);
+	__atomic_store_n(&pc->pc_limit, limit, __ATOMIC_RELAXED);
+	qspin_unlock(&pc->pc_lock);
+}
+
+uint64_t
+file_end(struct qvnode *v)
+{
+	struct qpcache *pc = &v->v_pages;
+	uint64_t size;
+
+	qspin_lock(&pc->pc_lock);
+	size = qvnode_size(v);
+	if (size > pc->pc_limit)
+		size = pc->pc_limit;
+	qspin_unlock(&pc->pc_lock);
+	return size;
 }
 
 void
@@ -115,6 +145,7 @@ cut_wait(struct qvnode *v)
 	qrw_rdlock(&v->v_lock);
 	qspin_lock(&pc->pc_lock);
 	__atomic_store_n(&pc->pc_cutter, NULL, __ATOMIC_RELAXED);
+	__atomic_store_n(&pc->pc_limit, UINT64_MAX, __ATOMIC_RELAXED);
 	qspin_unlock(&pc->pc_lock);
 	qrw_rdunlock(&v->v_lock);
 }
@@ -425,6 +456,7 @@ qpcache_extend(struct qvnode *v, uint64_t size)
 	int error = 0;
 
 	qassert(qrw_wrheld(&v->v_lock) && size >= old);
+	set_limit(v, UINT64_MAX);
 	if (old % PAGE_SIZE == 0)
 		return 0;
 	pg = pctree_get(&v->v_pages, index);
@@ -456,6 +488,7 @@ qpcache_write(struct qvnode *v, struct quio *u)
 	if (left == 0)
 		return 0;
 	cut_over(v);
+	set_limit(v, UINT64_MAX);
 	if (u->u_us != &quspace_local) {
 		w.w_copy = qalloc(&tag_copy, PAGE_SIZE);
 		if (w.w_copy == NULL)
@@ -515,12 +548,12 @@ qpcache_zero(struct qvnode *v, uint64_t off, size_t len)
 		error = page_take(v, index, &pg);
 		if (error != 0)
 			return error;
-		/* What is clean and on no disk is zero already. */
-		if ((page_flags(pg) & QPG_DIRTY) == 0 &&
-		    is_hole(v, off, off + len))
-			goto out;
 		if ((page_flags(pg) & QPG_VALID) == 0)
 			error = page_fill(v, pg);
+		/* What is clean and on no disk is zero already. */
+		if (error == 0 && (page_flags(pg) & QPG_DIRTY) == 0 &&
+		    is_hole(v, off, off + len))
+			goto out;
 		if (error == 0)
 			error = promise(v, pg, off + len, &promised);
 	}
@@ -596,9 +629,16 @@ qpcache_truncate(struct qvnode *v, uint64_t size)
 		rest = PAGE_SIZE - size % PAGE_SIZE;
 		if (rest > v->v_size - size)
 			rest = v->v_size - size;
+		/*
+		 * Waits for the page, if that is being written with what is
+		 * behind the new end; from here on it is written without.
+		 */
+		set_limit(v, size);
 		error = qpcache_zero(v, size, (size_t)rest);
-		if (error != 0)
+		if (error != 0) {
+			set_limit(v, UINT64_MAX);
 			return error;
+		}
 	}
 	/* With the last page: if it isn't there, its blocks move too. */
 	cut_add(v, index, NO_PAGE);

@@ -174,6 +174,9 @@ int page_enter(struct qvnode *v, struct qpage *pg, uint64_t index);
 /* Wait until the file's place on the disk has changed. */
 void cut_wait(struct qvnode *v);
 
+/* Where the file ends, or will when a truncation is over. */
+uint64_t file_end(struct qvnode *v);
+
 /* The page at `index`, made if need be; busy, with a reference. */
 int page_take(struct qvnode *v, uint64_t index, struct qpage **pgp);
 

@@ -166,6 +166,7 @@ struct qpcache {
 	uint64_t pc_ndirty;           /* [a] changed under pc_lock */
 	uint64_t pc_cut, pc_cutend;   /* [pc_lock] pages that move on disk */
 	struct qthread *pc_cutter;    /* [pc_lock] for whom that is no bar */
+	uint64_t pc_limit;            /* [pc_lock] where it is to end soon */
 	struct qlist pc_runs;         /* [pc_lock] what is being written */
 	uint64_t pc_runseq;           /* [pc_lock] number of the last one */
 	struct qwaitq pc_wait;        /* for one of them to get further */

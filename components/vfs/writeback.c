@@ -51,6 +51,7 @@ struct run {
 	uint64_t r_index;      /* first page */
 	unsigned r_n;          /* pages; 0: of a batch */
 	uint64_t r_off, r_len; /* what vo_wrote is told */
+	uint64_t r_size;       /* of a batch: of the file */
 	struct qwork r_work;
 	struct qbio r_bio;
 	struct quern_iov *r_iov;
@@ -273,11 +274,9 @@ map_write(struct qvnode *v, uint64_t off, uint64_t end, struct qmapping *m)
 
 /* Of what is written up to `end`, what of the file that is. */
 static uint64_t
-within(const struct qvnode *v, uint64_t end)
+within(const struct run *batch, uint64_t end)
 {
-	uint64_t size = qvnode_size(v);
-
-	return end < size ? end : size;
+	return end < batch->r_size ? end : batch->r_size;
 }
 
 /*
@@ -285,10 +284,11 @@ within(const struct qvnode *v, uint64_t end)
  * wait for each; *m is where it begins.
  */
 static void
-write_pieces(struct qvnode *v, struct qpage *pg, uint64_t end,
+write_pieces(struct run *batch, struct qpage *pg, uint64_t end,
     struct qmapping *m)
 {
 	uint64_t first = pg->pg_index << PAGE_SHIFT, off = first, to;
+	struct qvnode *v = batch->r_v;
 	struct qpcache *pc = &v->v_pages;
 	struct run r = { .r_stack = true, .r_iov = &r.r_one };
 	int error;
@@ -321,7 +321,8 @@ write_pieces(struct qvnode *v, struct qpage *pg, uint64_t end,
 			break;
 	}
 	if (error == 0 && v->v_ops->vo_wrote != NULL)
-		error = v->v_ops->vo_wrote(v, first, within(v, end) - first);
+		error = v->v_ops->vo_wrote(v, first,
+		    within(batch, end) - first);
 	pages_done(&r, pg->pg_index, 1, error, true);
 }
 
@@ -351,7 +352,7 @@ write_some(struct run *batch, struct qpage **pg, unsigned n, uint64_t end)
 	if (r == NULL || np == 0) {
 		if (r != NULL)
 			run_free(r);
-		write_pieces(v, pg[0],
+		write_pieces(batch, pg[0],
 		    end < off + PAGE_SIZE ? end : off + PAGE_SIZE, &m);
 		return 1;
 	}
@@ -370,14 +371,14 @@ write_some(struct run *batch, struct qpage **pg, unsigned n, uint64_t end)
 	r->r_n = np;
 	qspin_unlock(&pc->pc_lock);
 	r->r_off = off;
-	r->r_len = within(v, to) - off;
+	r->r_len = within(batch, to) - off;
 	run_submit(r, off, to - off, &m);
 	if (!rest) {
 		map_over(v, &m);
 		return np;
 	}
 	/* All that was mapped is written before that, a page's half too. */
-	write_pieces(v, pg[np], end < to + PAGE_SIZE ? end : to + PAGE_SIZE,
+	write_pieces(batch, pg[np], end < to + PAGE_SIZE ? end : to + PAGE_SIZE,
 	    &m);
 	return np + 1;
 }
@@ -420,8 +421,9 @@ write_batch(struct qvnode *v, struct qpage **pg, unsigned n)
 	run_enter(&batch, v);
 	batch_tags(&batch, pg, n);
 	qspin_unlock(&pc->pc_lock);
-	/* It does not become less than this while they are busy (I6, I7). */
-	size = qvnode_size(v);
+	/* It does not become less while they are busy (I6), but by whole pages
+	 * that are waited for. */
+	size = batch.r_size = file_end(v);
 	end = off + n * PAGE_SIZE;
 	if (size < end) {
 		/* Nor does the disk get what is not the file's. */

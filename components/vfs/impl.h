@@ -262,6 +262,7 @@ int mount_away(struct vfs *vf, struct qpath *at, bool lazy);
 
 /* ---- open.c, attr.c ------------------------------------------------------- */
 
+/* When it succeeds, the references of *at are the file's. */
 int open_at(struct quern_proc *p, const struct qpath *at, uint32_t flags,
     bool created, struct qfile **fp);
 void touch_atime(struct qmount *m, struct qvnode *v, uint32_t reads);

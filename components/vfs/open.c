@@ -12,7 +12,7 @@ static const struct qtag tag_open = { "open file" };
 /* What an open file is, besides struct qfile.  f_obj. */
 struct open_file {
 	struct qpath of_path; /* [I] with references */
-	struct qvnode *of_v;  /* [I] with a reference */
+	struct qvnode *of_v;  /* [I] of the dentry, which keeps it */
 	struct qreadahead of_ra;
 	uint64_t of_dirpos; /* [o] */
 	uint32_t of_errseq; /* errors of writing back that it has told of */
@@ -332,7 +332,6 @@ file_release(struct qfile *f)
 	vnode_flock_closed(of->of_v, f);
 	if (of->of_wrote)
 		__atomic_fetch_sub(&of->of_v->v_writers, 1, __ATOMIC_RELEASE);
-	qvnode_put(of->of_v);
 	qpath_put(&of->of_path);
 	qfree(of);
 }
@@ -486,9 +485,7 @@ make_file(struct quern_proc *p, const struct qpath *at, struct qvnode *v,
 		return error;
 	}
 	of->of_path = *at;
-	qpath_get(at);
 	of->of_v = v;
-	qvnode_ref(v);
 	if ((flags & Q_O_PATH) != 0)
 		(*fp)->f_mode &= ~(QF_READ | QF_WRITE);
 	return 0;
@@ -523,8 +520,10 @@ open_at(struct quern_proc *p, const struct qpath *at, uint32_t flags,
 	if ((flags & Q_O_TRUNC) != 0 && !created &&
 	    qvnode_type(v) == Q_S_IFREG) {
 		error = truncate_open(p, v);
-		if (error != 0)
+		if (error != 0) {
+			qpath_get(at); /* the caller's again */
 			qfile_put(*fp);
+		}
 	}
 	return error;
 }
@@ -533,5 +532,11 @@ int
 qvfs_open(struct quern_proc *p, const struct qpath *at, uint32_t flags,
     struct qfile **fp)
 {
-	return open_at(p, at, flags, false, fp);
+	int error;
+
+	qpath_get(at);
+	error = open_at(p, at, flags, false, fp);
+	if (error != 0)
+		qpath_put(at);
+	return error;
 }

@@ -62,7 +62,8 @@ open_plain(const struct opening *op, int dirfd, const char *path,
 	if (error != 0)
 		return error;
 	error = open_found(op, &at, false, fp);
-	qpath_put(&at);
+	if (error != 0)
+		qpath_put(&at);
 	return error;
 }
 
@@ -144,7 +145,8 @@ open_create(const struct opening *op, int dirfd, const char *path,
 			error = -Q_EISDIR;
 		if (error == 0)
 			error = open_found(op, &at, created, fp);
-		qpath_put(&at);
+		if (error != 0)
+			qpath_put(&at);
 		break;
 	}
 	if (pa.pa_dir.p_d != NULL)
@@ -189,8 +191,10 @@ open_tmpfile(const struct opening *op, int dirfd, const char *path,
 	}
 	if (error == 0) {
 		tmp.p_mnt = at.p_mnt;
+		mount_get(tmp.p_mnt);
 		error = open_at(op->op_p, &tmp, op->op_flags, true, fp);
-		dentry_put(tmp.p_d);
+		if (error != 0)
+			qpath_put(&tmp);
 	}
 	qpath_put(&at);
 	return error;

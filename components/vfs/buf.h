@@ -74,7 +74,10 @@ int qbufcache_create(struct qdisk *d, uint32_t bsize, uint32_t limit,
  */
 void qbufcache_destroy(struct qbufcache *c);
 
-/* Its disk, block size, and number of blocks that the disk has now. */
+/*
+ * qbufcache_disk is its disk, qbufcache_bsize its block size, qbufcache_blocks the
+ * number of blocks that the disk has now.
+ */
 struct qdisk *qbufcache_disk(const struct qbufcache *c);
 uint32_t qbufcache_bsize(const struct qbufcache *c);
 uint64_t qbufcache_blocks(const struct qbufcache *c);

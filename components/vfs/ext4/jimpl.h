@@ -22,9 +22,10 @@
 #define JRHASH       256u /* lists of revocations of a transaction */
 #define JSTAGE       128u /* blocks that are written to the log at once, at most */
 #define JSTAGE_BYTES ((uint32_t)512 << 10)
-#define JCHECK       512u /* buffers checkpointed at once */
-#define JMINLEN      16u  /* blocks of a log */
-#define JREVOKES     60u  /* revocations a credit stands for */
+#define JCHECK       512u                 /* buffers checkpointed at once */
+#define JPINNED      ((uint64_t)32 << 20) /* bytes of buffers to checkpoint */
+#define JMINLEN      16u                  /* blocks of a log */
+#define JREVOKES     60u                  /* revocations a credit stands for */
 
 /* jb_flags [j] */
 #define JB_DIRTY    1u /* changed in jb_trans */

@@ -482,8 +482,9 @@ work(struct journal *j, bool commit, bool room, bool flush)
 		j_commit(j);
 	if (flush)
 		j_checkpoint(j, UINT32_MAX);
-	else if (room || j->j_free < len / 4 ||
-	    j->j_ncp * j->j_bsize > ((uint64_t)32 << 20))
+	else if (j->j_ncp * j->j_bsize > JPINNED)
+		j_checkpoint(j, j->j_free + (len - j->j_free) / 2);
+	else if (room || j->j_free < len / 4)
 		j_checkpoint(j, len / 2);
 	if (journal_aborted(j) != 0)
 		j_fail(j);

@@ -197,7 +197,8 @@ void journal_dirty(struct jhandle *h, struct qbuf *b);
 
 /*
  * A block that has been metadata is freed: its changes need not be logged, and
- * replay won't write earlier ones over it.  `b` is its buffer, of which one
+ * replay won't write earlier ones over it.  When the transaction commits it must
+ * be free in the bitmap: who fails to make it so aborts the journal.  `b` is its buffer, of which one
  * reference is used up, or NULL (`blk` counts).  Call it before the bitmap says
  * so.  -EROFS, -ENOSPC, -ENOMEM.
  */

@@ -159,6 +159,256 @@ without_journal(struct kenv *e)
 	run_through(e, false);
 }
 
+/* ---- calls, one by one -------------------------------------------------------------- */
+
+/* Change a block under a handle. */
+static int
+change(struct toy *t, struct jhandle *h, uint64_t blk, uint8_t with)
+{
+	struct qbuf *b;
+	int error = qbuf_read(t->c, blk, &b);
+
+	if (error != 0)
+		return error;
+	error = journal_get_write(h, b);
+	if (error == 0) {
+		qbuf_lock(b);
+		memset(b->bf_data, with, TOY_BSIZE);
+		qbuf_unlock(b);
+		journal_dirty(h, b);
+	}
+	qbuf_put(b);
+	return error;
+}
+
+static void
+credits(struct toy *t)
+{
+	struct kenv *e = t->e;
+	struct jhandle *h, *h2;
+	uint32_t max = t->j->j_maxtrans, tid;
+
+	KCHECK_EQ(e, journal_begin(t->j, max + 1, &h), -Q_ENOSPC);
+	if (!KCHECK_EQ(e, journal_begin(t->j, max, &h), 0))
+		return;
+	tid = h->h_tid;
+	KCHECK_EQ(e, journal_credits(h), max);
+	KCHECK_EQ(e, change(t, h, 40, 1), 0);
+	KCHECK_EQ(e, change(t, h, 40, 2), 0);
+	KCHECK_EQ(e, journal_credits(h), max - 1);
+	KCHECK_EQ(e, journal_extend(h, 1), -Q_EAGAIN);
+	KCHECK_EQ(e, journal_begin(t->j, 3, &h2), 0);
+	KCHECK(e, h2 == h);
+	KCHECK_EQ(e, journal_restart(h, 2), -Q_EBUSY);
+	KCHECK_EQ(e, journal_end(h2), 0);
+	KCHECK_EQ(e, journal_restart(h, 2), 0);
+	KCHECK_EQ(e, change(t, h, 41, 1), 0);
+	KCHECK_EQ(e, change(t, h, 42, 1), 0);
+	KCHECK_EQ(e, journal_credits(h), 0);
+	KCHECK_EQ(e, journal_extend(h, 2), 0);
+	KCHECK_EQ(e, change(t, h, 43, 1), 0);
+	KCHECK_EQ(e, journal_end(h), 0);
+	KCHECK(e, !journal_committed(t->j, tid));
+	KCHECK_EQ(e, journal_force(t->j, tid), 0);
+	KCHECK(e, journal_committed(t->j, tid));
+}
+
+/* A commit costs one flush and one write with FUA; what has committed, nothing. */
+static void
+flushes(struct toy *t)
+{
+	struct kenv *e = t->e;
+	struct journal_stats was, st;
+	struct jhandle *h;
+	uint32_t tid;
+
+	KCHECK_EQ(e, journal_commit(t->j, true), 0);
+	journal_stats(t->j, &was);
+	if (!KCHECK_EQ(e, journal_begin(t->j, 3, &h), 0))
+		return;
+	tid = h->h_tid;
+	KCHECK_EQ(e, change(t, h, 44, 1), 0);
+	KCHECK_EQ(e, change(t, h, 45, 1), 0);
+	KCHECK_EQ(e, journal_end(h), 0);
+	KCHECK_EQ(e, journal_force(t->j, tid), 0);
+	journal_stats(t->j, &st);
+	KCHECK_EQ(e, st.js_flushes - was.js_flushes, 2);
+	KCHECK_EQ(e, st.js_commits - was.js_commits, 1);
+	KCHECK_EQ(e, st.js_blocks - was.js_blocks, 2);
+	KCHECK_EQ(e, journal_force(t->j, tid), 0);
+	journal_stats(t->j, &was);
+	KCHECK_EQ(e, was.js_flushes - st.js_flushes, 1);
+	/* Nothing was changed: nothing is logged. */
+	if (KCHECK_EQ(e, journal_begin(t->j, 3, &h), 0))
+		KCHECK_EQ(e, journal_end(h), 0);
+	KCHECK_EQ(e, journal_commit(t->j, true), 0);
+	journal_stats(t->j, &st);
+	KCHECK_EQ(e, st.js_commits, was.js_commits);
+	/* Everything in place: the log is empty. */
+	KCHECK_EQ(e, journal_flush(t->j), 0);
+	KCHECK(e, !journal_unclean(t->j));
+	journal_stats(t->j, &st);
+	KCHECK_EQ(e, st.js_free, st.js_len - 1);
+}
+
+/* It commits by itself, and then nothing happens any more. */
+static void
+by_itself(struct toy *t)
+{
+	struct kenv *e = t->e;
+	struct journal_stats was, st;
+	struct jhandle *h;
+	uint64_t now = qclock_mono(t->k), steps;
+
+	if (e->sim == NULL)
+		return;
+	journal_stats(t->j, &was);
+	if (!KCHECK_EQ(e, journal_begin(t->j, 3, &h), 0))
+		return;
+	KCHECK_EQ(e, change(t, h, 46, 1), 0);
+	KCHECK_EQ(e, journal_end(h), 0);
+	(void)qthread_sleep_until(now + 4900000000u, false);
+	journal_stats(t->j, &st);
+	KCHECK_EQ(e, st.js_commits, was.js_commits);
+	(void)qthread_sleep_until(now + 5200000000u, false);
+	journal_stats(t->j, &st);
+	KCHECK_EQ(e, st.js_commits, was.js_commits + 1);
+	steps = quern_sim_steps(e->sim);
+	(void)qthread_sleep_until(now + 100000000000u, false);
+	KCHECK(e, quern_sim_steps(e->sim) - steps < 100);
+}
+
+/* After an abort nothing changes any more, and all of that says so. */
+static void
+after_abort(struct toy *t)
+{
+	struct kenv *e = t->e;
+	struct jhandle *h;
+	struct qbuf *b;
+
+	if (!KCHECK_EQ(e, journal_begin(t->j, 3, &h), 0))
+		return;
+	KCHECK_EQ(e, change(t, h, 47, 1), 0);
+	journal_abort(t->j, -Q_EUCLEAN);
+	KCHECK_EQ(e, journal_aborted(t->j), -Q_EUCLEAN);
+	KCHECK_EQ(e, change(t, h, 48, 1), -Q_EROFS);
+	KCHECK_EQ(e, journal_forget(h, NULL, 49), -Q_EROFS);
+	KCHECK_EQ(e, journal_end(h), -Q_EROFS);
+	KCHECK_EQ(e, journal_begin(t->j, 1, &h), -Q_EROFS);
+	KCHECK_EQ(e, journal_commit(t->j, true), -Q_EIO);
+	KCHECK_EQ(e, journal_flush(t->j), -Q_EIO);
+	KCHECK_EQ(e, t->aborts, 1);
+	if (KCHECK_EQ(e, qbuf_read(t->c, 47, &b), 0)) {
+		KCHECK(e, qbuf_is(b, QBUF_HELD));
+		qbuf_put(b);
+	}
+	KCHECK_EQ(e, toy_close(t), -Q_EUCLEAN);
+}
+
+/* ---- damage ----------------------------------------------------------------------------- */
+
+/* Transactions that each fill block 40 and one of their own. */
+static void
+fill_log(struct toy *t, unsigned n)
+{
+	struct jhandle *h;
+	unsigned i;
+
+	for (i = 1; i <= n; i++) {
+		if (!KCHECK_EQ(t->e, journal_begin(t->j, 4, &h), 0))
+			return;
+		KCHECK_EQ(t->e, change(t, h, 40, (uint8_t)i), 0);
+		KCHECK_EQ(t->e, change(t, h, 40 + i, (uint8_t)i), 0);
+		KCHECK_EQ(t->e, journal_end(h), 0);
+		KCHECK_EQ(t->e, journal_commit(t->j, true), 0);
+	}
+}
+
+/*
+ * A log of four transactions, four blocks each; a bit of log block `at` flips,
+ * and `left` of them are replayed.
+ */
+static void
+damage(struct toy *t, uint32_t at, unsigned left)
+{
+	struct journal_config jc;
+	uint8_t block[TOY_BSIZE];
+	uint32_t n = 1;
+	struct journal *j;
+	struct qbuf *b;
+	uint64_t blk;
+
+	KCHECK_EQ(t->e, toy_make(t), 0);
+	if (!KCHECK_EQ(t->e, toy_open(t), 0))
+		return;
+	fill_log(t, 4);
+	/* The log stays. */
+	journal_abort(t->j, -Q_EIO);
+	KCHECK_EQ(t->e, toy_close(t), -Q_EIO);
+	KCHECK_EQ(t->e, qbufcache_create(t->d, TOY_BSIZE, 0, &t->c), 0);
+	jc = toy_config(t, t->c);
+	if (at != 0) {
+		(void)jc.jc_map(jc.jc_arg, at, &blk, &n);
+		KCHECK_EQ(t->e,
+		    qdisk_read(t->d, blk * TOY_BSIZE, block, TOY_BSIZE), 0);
+		block[700] ^= 4;
+		KCHECK_EQ(t->e,
+		    qdisk_write(t->d, blk * TOY_BSIZE, block, TOY_BSIZE), 0);
+	}
+	if (KCHECK_EQ(t->e, journal_open(&jc, &j), 0)) {
+		KCHECK_EQ(t->e, journal_errno(j), -Q_EIO);
+		KCHECK_EQ(t->e, journal_replay(j), 0);
+		KCHECK_EQ(t->e, j->j_stats.js_replayed, left);
+		KCHECK_EQ(t->e, journal_destroy(j), 0);
+	}
+	if (KCHECK_EQ(t->e, qbuf_read(t->c, 40, &b), 0)) {
+		KCHECK_EQ(t->e, b->bf_data[TOY_BSIZE - 1], left);
+		qbuf_put(b);
+	}
+	qbufcache_destroy(t->c);
+	t->aborts = 0;
+}
+
+static int64_t
+call_calls(void *arg)
+{
+	struct toy *t = arg;
+
+	KCHECK_EQ(t->e, toy_make(t), 0);
+	if (KCHECK_EQ(t->e, toy_open(t), 0)) {
+		credits(t);
+		flushes(t);
+		by_itself(t);
+		after_abort(t);
+		t->aborts = 0;
+	}
+	t->csum = true;
+	damage(t, 0, 4);
+	damage(t, 1, 0);  /* the first descriptor */
+	damage(t, 7, 1);  /* a block of the second, */
+	damage(t, 12, 2); /* the third's commit block */
+	damage(t, 16, 3);
+	t->csum = false;
+	damage(t, 0, 4);
+	damage(t, 16, 4); /* who doesn't look doesn't see */
+	qdisk_put(t->d);
+	return 0;
+}
+
+static void
+calls(struct kenv *e)
+{
+	struct toy *t = new_toy(e, 2);
+
+	e->quiet = true;
+	make_disk(e, 0, false);
+	t->k = kenv_kernel(e);
+	if (t->k != NULL && KCHECK_EQ(e, kcall(t->k, call_open_disk, t), 0))
+		kcall(t->k, call_calls, t);
+	kenv_destroy(e, t->k);
+	free(t);
+}
+
 /* ---- crashes ------------------------------------------------------------------------- */
 
 struct look {
@@ -315,5 +565,6 @@ kjournal_error(struct kenv *e)
 const struct kcase kjournal_cases[] = {
 	{ .name = "many_threads", .body = many_threads, .seeds = 100 },
 	{ .name = "without_journal", .body = without_journal, .seeds = 30 },
+	{ .name = "calls", .body = calls, .seeds = 10 },
 	{ .name = NULL },
 };

@@ -30,7 +30,8 @@ static const struct image images[] = {
 	{ "-b 1024", "", 1024, true, true },
 	{ "-b 4096", "-c -v 3", 4096, true, true },
 	{ "-b 4096 -O ^64bit", "-c -v 3", 4096, false, true },
-	{ "-b 4096 -O ^64bit,^metadata_csum", "", 4096, false, false },
+	/* checksums v1 */
+	{ "-b 4096 -O ^64bit,^metadata_csum", "-c", 4096, false, false },
 	{ "-b 1024 -O ^64bit,^metadata_csum", "-c -v 2", 1024, false, false },
 	{ "-b 2048 -O ^extents,^64bit,^metadata_csum", "", 2048, false, false },
 };

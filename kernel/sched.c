@@ -501,6 +501,12 @@ qclock_real(struct quern *k)
 	return ns;
 }
 
+int
+qrandom(struct quern *k, void *buf, size_t len)
+{
+	return k->k_hyper->random(k->k_ctx, buf, len);
+}
+
 unsigned
 qcpu_count(const struct quern *k)
 {

@@ -129,7 +129,7 @@ vnode_statx(struct qvnode *v, const struct qpath *at, struct q_statx *sx)
 
 /* Of any open file. */
 static int
-file_stat(struct qfile *f, struct q_stat *st)
+any_stat(struct qfile *f, struct q_stat *st)
 {
 	memset(st, 0, sizeof(*st));
 	if (f->f_ops->fo_stat != NULL)
@@ -150,7 +150,7 @@ QSYS(fstat)
 
 	if (f == NULL)
 		return -Q_EBADF;
-	error = file_stat(f, &st);
+	error = any_stat(f, &st);
 	qfile_put(f);
 	return error != 0 ? error : qsys_out(s, 1, &st, sizeof(st));
 }

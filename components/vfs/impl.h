@@ -265,6 +265,11 @@ int mount_away(struct vfs *vf, struct qpath *at, bool lazy);
 /* When it succeeds, the references of *at are the file's. */
 int open_at(struct quern_proc *p, const struct qpath *at, uint32_t flags,
     bool created, struct qfile **fp);
+/* An open file of these operations, as open_at; fo_release is file_release. */
+int open_make(struct quern_proc *p, const struct qpath *at, uint32_t flags,
+    const struct qfile_ops *ops, uint32_t mode, struct qfile **fp);
+int file_stat(struct qfile *f, struct q_stat *st);
+void file_release(struct qfile *f);
 void touch_atime(struct qmount *m, struct qvnode *v, uint32_t reads);
 /* Before a write or truncation.  [v_lock] */
 int drop_privileges(struct qvnode *v, struct quern_proc *p);

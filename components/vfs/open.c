@@ -20,8 +20,6 @@ struct open_file {
 	bool of_wrote;      /* opened for writing: counted in v_writers */
 };
 
-static const struct qfile_ops file_ops, dir_ops, path_ops;
-
 static struct open_file *
 open_of(const struct qfile *f)
 {
@@ -31,8 +29,7 @@ open_of(const struct qfile *f)
 static bool
 is_ours(const struct qfile *f)
 {
-	return f->f_ops == &file_ops || f->f_ops == &dir_ops ||
-	    f->f_ops == &path_ops;
+	return f->f_ops->fo_release == file_release;
 }
 
 const struct qpath *
@@ -279,7 +276,7 @@ dir_seek(struct qfile *f, int64_t off, int whence)
 	return f->f_off = off;
 }
 
-static int
+int
 file_stat(struct qfile *f, struct q_stat *st)
 {
 	vnode_stat(open_of(f)->of_v, st);
@@ -324,7 +321,7 @@ file_flush(struct qfile *f, struct quern_proc *p)
 	return 0;
 }
 
-static void
+void
 file_release(struct qfile *f)
 {
 	struct open_file *of = open_of(f);
@@ -449,26 +446,17 @@ truncate_open(struct quern_proc *p, struct qvnode *v)
 	return error;
 }
 
-static int
-make_file(struct quern_proc *p, const struct qpath *at, struct qvnode *v,
-    uint32_t flags, struct qfile **fp)
+int
+open_make(struct quern_proc *p, const struct qpath *at, uint32_t flags,
+    const struct qfile_ops *ops, uint32_t mode, struct qfile **fp)
 {
-	const struct qfile_ops *ops = &file_ops;
-	uint32_t mode = QF_SEEK | QF_PREAD | QF_PWRITE | QF_NOWAIT | QF_DIRECT;
+	struct qvnode *v = dentry_vnode(at->p_d);
 	struct open_file *of = qzalloc(&tag_open, sizeof(*of));
 	int error = 0;
 
 	if (of == NULL)
 		return -Q_ENOMEM;
-	if ((flags & Q_O_PATH) != 0) {
-		ops = &path_ops;
-		mode = QF_PATH;
-		flags &= Q_O_PATH | Q_O_DIRECTORY | Q_O_NOFOLLOW | Q_O_CLOEXEC;
-	} else if (qvnode_isdir(v)) {
-		ops = &dir_ops;
-		mode = QF_SEEK | QF_PREAD;
-	} else if ((wanted(flags) & QACC_WRITE) != 0 &&
-	    qvnode_type(v) == Q_S_IFREG) {
+	if (ops == &file_ops && (wanted(flags) & QACC_WRITE) != 0) {
 		error = add_writer(v);
 		of->of_wrote = error == 0;
 	}
@@ -486,9 +474,27 @@ make_file(struct quern_proc *p, const struct qpath *at, struct qvnode *v,
 	}
 	of->of_path = *at;
 	of->of_v = v;
-	if ((flags & Q_O_PATH) != 0)
-		(*fp)->f_mode &= ~(QF_READ | QF_WRITE);
 	return 0;
+}
+
+static int
+make_file(struct quern_proc *p, const struct qpath *at, struct qvnode *v,
+    uint32_t flags, struct qfile **fp)
+{
+	int error;
+
+	if ((flags & Q_O_PATH) != 0) {
+		flags &= Q_O_PATH | Q_O_DIRECTORY | Q_O_NOFOLLOW | Q_O_CLOEXEC;
+		error = open_make(p, at, flags, &path_ops, QF_PATH, fp);
+		if (error == 0)
+			(*fp)->f_mode &= ~(QF_READ | QF_WRITE);
+		return error;
+	}
+	if (qvnode_isdir(v))
+		return open_make(p, at, flags, &dir_ops, QF_SEEK | QF_PREAD,
+		    fp);
+	return open_make(p, at, flags, &file_ops,
+	    QF_SEEK | QF_PREAD | QF_PWRITE | QF_NOWAIT | QF_DIRECT, fp);
 }
 
 int

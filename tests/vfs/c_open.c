@@ -368,6 +368,38 @@ range_locks(struct conf *c)
 	OK(c, ofd_lock(c, b, F_WRLCK, 0, 0));
 }
 
+/* What every program expects of /dev. */
+static void
+memory_devices(struct conf *c)
+{
+	char buf[3000], zero[3000] = "";
+	int fd;
+
+	OK(c, SYS(c, SYS_mknod, "null", S_IFCHR | 0666, 0x103));
+	OK(c, SYS(c, SYS_mknod, "zero", S_IFCHR | 0666, 0x105));
+	OK(c, SYS(c, SYS_mknod, "full", S_IFCHR | 0666, 0x107));
+	OK(c, SYS(c, SYS_mknod, "urandom", S_IFCHR | 0666, 0x109));
+	fd = c_open(c, "null", O_RDWR, 0);
+	if (fd == -EACCES || fd == -EPERM)
+		return; /* the host's is mounted nodev */
+	IS(c, SYS(c, SYS_read, fd, buf, 10), 0);
+	IS(c, c_write(c, fd, buf, 1000), 1000);
+	OK(c, SYS(c, SYS_lseek, fd, 5, SEEK_SET));
+	fd = c_open(c, "zero", O_RDWR, 0);
+	memset(buf, 'x', sizeof(buf));
+	IS(c, SYS(c, SYS_read, fd, buf, sizeof(buf)), sizeof(buf));
+	TRUE(c, memcmp(buf, zero, sizeof(buf)) == 0);
+	IS(c, c_write(c, fd, buf, 10), 10);
+	fd = c_open(c, "full", O_RDWR, 0);
+	IS(c, SYS(c, SYS_read, fd, buf, 10), 10);
+	IS(c, c_write(c, fd, buf, 10), -ENOSPC);
+	fd = c_open(c, "urandom", O_RDONLY, 0);
+	IS(c, SYS(c, SYS_read, fd, buf, sizeof(buf)), sizeof(buf));
+	TRUE(c, memcmp(buf, zero, sizeof(buf)) != 0);
+	OK(c, SYS(c, SYS_fchmod, fd, 0600));
+	IS(c, c_mode(c, "urandom"), S_IFCHR | 0600);
+}
+
 const struct conf_case conf_open[] = {
 	{ "open creates", creates, 0 },
 	{ "open directories", directories, 0 },
@@ -382,5 +414,6 @@ const struct conf_case conf_open[] = {
 	{ "openat", relative, 0 },
 	{ "flock", locks, 0 },
 	{ "OFD locks", range_locks, 0 },
+	{ "devices of memory", memory_devices, CONF_ROOT },
 	{ NULL, NULL, 0 },
 };

@@ -502,7 +502,7 @@ qclock_real(struct quern *k)
 }
 
 int
-qrandom(struct quern *k, void *buf, size_t len)
+qrandom_fill(struct quern *k, void *buf, size_t len)
 {
 	return k->k_hyper->random(k->k_ctx, buf, len);
 }

@@ -153,7 +153,7 @@ uint64_t qclock_mono(struct quern *k);
 uint64_t qclock_real(struct quern *k);
 
 /* Fill with the host's random bytes, fit for keys.  -EIO. */
-int qrandom(struct quern *k, void *buf, size_t len) QMUSTCHECK;
+int qrandom_fill(struct quern *k, void *buf, size_t len) QMUSTCHECK;
 
 /* How many vCPUs the kernel has. */
 unsigned qcpu_count(const struct quern *k);

@@ -58,7 +58,7 @@ random_read(struct qfile *f, struct quio *u)
 
 	while (u->u_resid > 0 && error == 0) {
 		n = u->u_resid < CHUNK ? u->u_resid : CHUNK;
-		error = qrandom(f->f_k, buf, n);
+		error = qrandom_fill(f->f_k, buf, n);
 		if (error == 0)
 			error = quio_out(u, buf, n);
 	}

@@ -213,8 +213,7 @@ page_make(struct qvnode *v, uint64_t index, struct qpage **pgp)
 	error = page_enter(v, pg, index);
 	qspin_unlock(&pc->pc_lock);
 	if (error != 0) {
-		/* If it is there by now, the promise is that one's. */
-		if (error != -Q_EEXIST && is_diskless(v))
+		if (is_diskless(v))
 			page_unpromise(v, index);
 		page_unset(pg, QPG_BUSY);
 		qpage_put(k, pg);

@@ -225,7 +225,7 @@ pctree_insert(struct qpcache *pc, uint64_t index, struct qpage *pg)
 		return -Q_EEXIST;
 	__atomic_store_n(&n->n_slot[i], pg, __ATOMIC_RELEASE);
 	pctree_set(pc, index, PCT_PRESENT, true);
-	pc->pc_npages++;
+	__atomic_store_n(&pc->pc_npages, pc->pc_npages + 1, __ATOMIC_RELAXED);
 	return 0;
 }
 
@@ -240,7 +240,7 @@ pctree_remove(struct qpcache *pc, uint64_t index)
 		pctree_set(pc, index, t, false);
 	__atomic_store_n(&n->n_slot[i], NULL, __ATOMIC_RELEASE);
 	n->n_tag[PCT_PRESENT] &= ~(UINT64_C(1) << i);
-	pc->pc_npages--;
+	__atomic_store_n(&pc->pc_npages, pc->pc_npages - 1, __ATOMIC_RELAXED);
 	prune(pc, n, index);
 }
 

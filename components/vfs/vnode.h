@@ -19,7 +19,9 @@
  * vo_fallocate, writes) and over vo_setxattr, for reading over vo_getxattr and
  * vo_listxattr.  Order: fs_rename, a directory before what is in it, two
  * directories that are not above each other by number, files by number; then a
- * page that is busy; then the driver's own.
+ * page that is busy; then the driver's own.  The write-back calls vo_map, vo_wrote
+ * and vo_update without v_lock, and these must not take it: who holds it may be
+ * waiting for the write-back.
  *
  * Attributes (v_mode ... v_btime) are written under v_attr, by qvattr_begin and
  * qvattr_end, by the VFS and the driver alike, and read without a lock.
@@ -162,7 +164,7 @@ struct qpcache {
 	struct qspin pc_lock;
 	uint32_t pc_errseq;           /* [pc_lock] counts errors */
 	struct qpcache_node *pc_root; /* [a] changed under pc_lock */
-	uint64_t pc_npages;           /* [pc_lock] */
+	uint64_t pc_npages;           /* [a] changed under pc_lock */
 	uint64_t pc_ndirty;           /* [a] changed under pc_lock */
 	uint64_t pc_cut, pc_cutend;   /* [pc_lock] pages that move on disk */
 	struct qthread *pc_cutter;    /* [pc_lock] for whom that is no bar */
@@ -425,7 +427,10 @@ struct qvnode_ops {
 	 * Promise room for [off, off + len), which is about to become dirty,
 	 * so that QMAP_WRITE of it can't fail with -ENOSPC; what has blocks or a
 	 * promise already costs nothing.  vo_unreserve gives promises of a range
-	 * back that was not written.  -ENOSPC, -EDQUOT, -EFBIG.  NULL: 0.
+	 * back that was not written, and may be asked to of blocks that have
+	 * none.  Without vo_map a page is promised when it is made and given back
+	 * when it has gone.  Called with the page busy: they must not wait for
+	 * pages.  -ENOSPC, -EDQUOT, -EFBIG.  NULL: 0.
 	 */
 	int (*vo_reserve)(struct qvnode *v, uint64_t off, uint64_t len);
 	void (*vo_unreserve)(struct qvnode *v, uint64_t off, uint64_t len);

@@ -231,6 +231,17 @@ map_over(struct qvnode *v, struct qmapping *m)
 		v->v_ops->vo_mapped(v, m);
 }
 
+/*
+ * A page that is not dirty any more though it could not be written: it needs no
+ * room, unless it has become dirty again.
+ */
+static void
+page_give_up(struct qvnode *v, struct qpage *pg, int error)
+{
+	if (error != -Q_ENOMEM && (page_flags(pg) & QPG_DIRTY) == 0)
+		page_unpromise(v, pg->pg_index);
+}
+
 /* ---- a batch ------------------------------------------------------------------------ */
 
 static struct run *
@@ -323,6 +334,8 @@ write_pieces(struct run *batch, struct qpage *pg, uint64_t end,
 	if (error == 0 && v->v_ops->vo_wrote != NULL)
 		error = v->v_ops->vo_wrote(v, first,
 		    within(batch, end) - first);
+	if (error != 0)
+		page_give_up(v, pg, error);
 	pages_done(&r, pg->pg_index, 1, error, true);
 }
 
@@ -337,13 +350,16 @@ write_some(struct run *batch, struct qpage **pg, unsigned n, uint64_t end)
 	struct qmapping m;
 	unsigned i, np;
 	bool rest;
-	int error = map_write(v, off, end, &m);
+	int error;
 
+	/* What is mapped is written before anything else (W1). */
+	if (r == NULL && end > off + PAGE_SIZE)
+		end = off + PAGE_SIZE;
+	error = map_write(v, off, end, &m);
 	if (error != 0) {
 		if (r != NULL)
 			run_free(r);
-		if (error != -Q_ENOMEM)
-			page_unpromise(v, index);
+		page_give_up(v, pg[0], error);
 		pages_done(batch, index, 1, error, false);
 		return 1;
 	}
@@ -437,7 +453,7 @@ write_batch(struct qvnode *v, struct qpage **pg, unsigned n)
 	for (i = 0; i < in;)
 		i += write_some(&batch, pg + i, in - i, end);
 	for (i = in; i < n; i++)
-		page_unpromise(v, pg[i]->pg_index);
+		page_give_up(v, pg[i], 0);
 	pages_done(&batch, (off >> PAGE_SHIFT) + in, n - in, 0, true);
 }
 

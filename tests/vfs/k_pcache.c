@@ -21,8 +21,11 @@ struct test {
 	uint8_t *model[FILES];
 	uint32_t worker; /* [a] */
 	uint32_t over;   /* [a] workers that are done */
-	uint32_t bug;
+	uint32_t bug;    /* BUG_*, planted */
 };
+
+#define BUG_DIRTY     1u /* nobody is told of stores through mappings */
+#define BUG_REFERENCE 2u /* reading without a reference */
 
 /* ---- helpers ---------------------------------------------------------------------- */
 
@@ -214,6 +217,21 @@ check_range(struct test *t, unsigned f, struct qvnode *v, uint64_t off,
 	free(buf);
 }
 
+/* What a reader must not do. */
+static void
+read_unsafely(struct test *t, unsigned f, struct qvnode *v, uint64_t off)
+{
+	struct qpage *pg = qpcache_find(v, off / PG);
+
+	if (pg == NULL)
+		return;
+	qpage_put(t->k, pg);
+	qthread_yield();
+	(void)qthread_sleep_until(qclock_mono(t->k) + 3000, false);
+	KCHECK_EQ(t->e, *((uint8_t *)qpage_data(t->k, pg) + off % PG),
+	    t->model[f][off]);
+}
+
 static void
 op_size(struct test *t, unsigned f, struct qvnode *v)
 {
@@ -277,6 +295,8 @@ op_data(struct test *t, unsigned f, struct qvnode *v, unsigned w,
 		break;
 	default:
 		check_range(t, f, v, off, len, ra);
+		if (t->bug == BUG_REFERENCE)
+			read_unsafely(t, f, v, off);
 		break;
 	}
 	qrw_rdunlock(&t->mlock[f]);
@@ -352,11 +372,13 @@ model_end(void *arg)
 }
 
 static void
-model(struct kenv *e, uint64_t pages, uint32_t bsize, unsigned how)
+model(struct kenv *e, uint64_t pages, uint32_t bsize, unsigned how,
+    uint32_t bug)
 {
 	struct test *t = test_make(e, pages, 0);
 	unsigned i;
 
+	t->bug = bug;
 	if (t->k == NULL)
 		return;
 	t->ff.bsize = bsize;
@@ -380,7 +402,7 @@ model_random(struct kenv *e)
 					e->ncpu + e->runners;
 
 	/* With RAM for all of it, or for less than half. */
-	model(e, (how & 8) != 0 ? 512 : 48, PG, how & 7);
+	model(e, (how & 8) != 0 ? 512 : 48, PG, how & 7, 0);
 }
 
 static void
@@ -389,14 +411,21 @@ model_small_blocks(struct kenv *e)
 	unsigned how = e->sim != NULL ? (unsigned)quern_sim_random(e->sim, 8) :
 					e->ncpu + e->runners;
 
-	model(e, 64, 1024, how & 7);
+	model(e, 64, 1024, how & 7, 0);
 }
 
 /* A commit that does not wait for data: the checker must say so. */
 static void
 bug_commit(struct kenv *e)
 {
-	model(e, 512, PG, 8);
+	model(e, 512, PG, 8, 0);
+}
+
+/* A reader that takes no reference, where pages are reclaimed. */
+static void
+bug_reference(struct kenv *e)
+{
+	model(e, 48, PG, 0, BUG_REFERENCE);
 }
 
 /* ---- reading ahead --------------------------------------------------------------------- */
@@ -866,7 +895,7 @@ mapped_fault(struct mapped *mp)
 			qpage_get(pg);
 			qpage_map(mp->t->k, pg, &mp->m);
 		}
-		if (mp->t->bug != 1)
+		if (mp->t->bug != BUG_DIRTY)
 			qpcache_dirty(v, pg);
 		qmutex_lock(&mp->lock);
 		mp->write = true;
@@ -962,7 +991,7 @@ bug_dirty(struct kenv *e)
 {
 	struct test *t = test_make(e, 1024, 0);
 
-	t->bug = 1;
+	t->bug = BUG_DIRTY;
 	test_run(t, mapped_body);
 	test_end(t);
 }
@@ -1097,5 +1126,6 @@ const struct kcase kpcache_cases[] = {
 const struct kcase kpcache_bugs[] = {
 	{ "bug_commit", bug_commit, 300, true, NULL },
 	{ "bug_dirty", bug_dirty, 50, true, NULL },
+	{ "bug_reference", bug_reference, 100, true, NULL },
 	{ NULL, NULL, 0, false, NULL },
 };

@@ -176,6 +176,13 @@ block_alloc_one(struct fake *ff, uint32_t near)
 	return b;
 }
 
+/* Could the block behind this one be had? */
+static bool
+is_next_free(const struct fake *ff, uint32_t b)
+{
+	return !ff->pieces && b + 1 < BLOCKS && !ff->used[b + 1];
+}
+
 static int
 fake_map(struct qvnode *v, uint64_t off, uint64_t len, enum qmap_how how,
     struct qmapping *m)
@@ -195,7 +202,8 @@ fake_map(struct qvnode *v, uint64_t off, uint64_t len, enum qmap_how how,
 	for (j = i; how == QMAP_WRITE && j < end; j++) {
 		b = &bl[j];
 		/* No more than is told of: a commit may come in between. */
-		if (b->b_disk != 0 || (j > i && ff->pieces))
+		if (b->b_disk != 0 ||
+		    (j > i && !is_next_free(ff, bl[j - 1].b_disk)))
 			break;
 		/* The room has been promised. */
 		KCHECK_EQ(ff->e, b->b_reserved, 1);

@@ -503,6 +503,7 @@ kjournal_crash(struct kenv *e)
 		.cache = 1,
 		.reorder = 1 };
 	struct quern_sim_disk *d = NULL;
+	bool was_cut;
 
 	t->debug = kc->debug;
 	t->fails = true;
@@ -516,10 +517,11 @@ kjournal_crash(struct kenv *e)
 				kc->cut :
 				1 + quern_sim_random(e->sim, kc->writes));
 			work_all(t);
-			if (quern_sim_disk_is_cut(d))
+			was_cut = quern_sim_disk_is_cut(d);
+			if (was_cut)
 				look_at_states(t, d, kc->states);
 			(void)kcall(t->k, call_close, t);
-			look_at_states(t, d, 2);
+			look_at_states(t, d, was_cut ? 2 : kc->states);
 		}
 		kcall(t->k, (int64_t(*)(void *))(void (*)(void))qdisk_put,
 		    t->d);

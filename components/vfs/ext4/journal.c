@@ -403,7 +403,7 @@ set_features(struct journal *j)
 		s->js_users_be = jbe32(1);
 	}
 	j->j_incompat |= JINCOMPAT_REVOKE;
-	if (j->j_cfg.jc_64bit)
+	if (j->j_cfg.jc_64bit || j->j_cfg.jc_blocks > UINT32_MAX)
 		j->j_incompat |= JINCOMPAT_64BIT;
 	if (j->j_cfg.jc_csum && (j->j_incompat & JINCOMPAT_CSUM2) == 0)
 		j->j_incompat |= JINCOMPAT_CSUM3;

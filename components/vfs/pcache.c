@@ -27,25 +27,30 @@
  *     through a mapping; write-back and qpcache_write zero that.
  * I4  QPG_DIRTY is set without pc_lock, the tag PCT_DIRTY under it after that.
  *     A page that is not busy and has the bit has the tag, or will have as soon
- *     as whoever set the bit gets on.  The tag goes under pc_lock if the bit is
- *     not set; PCT_WRITE comes at the same time, and goes when the page is clean
- *     again.  So fsync misses nothing: what has neither tag is on the disk.
+ *     as whoever set the bit gets on.  The tag goes under pc_lock, if the bit is
+ *     not set then; PCT_WRITE comes at the same time, and goes when the page is
+ *     clean again.  So fsync misses nothing: what has neither tag is on the
+ *     disk.
  * I5  A dirty page has the file system's promise of room for all of it up to
- *     the file's end (vo_reserve), and so has every page of a diskless file.
- *     The promise is given back when the page is discarded.
- * I6  v_size grows while the last page that was written is still busy, after its
- *     contents.  So what write-back sees of a busy page is all within v_size, or
- *     is not the file's.
+ *     the file's end (vo_reserve; qpcache_extend when that moves), and so has
+ *     every page of a diskless file.  It is given back when the page goes.
+ * I6  v_size grows while the last page that was written is still busy, after
+ *     its contents.  So what write-back sees of a busy page is all within
+ *     v_size, or is not the file's.
  * I7  While a file's blocks move (truncation, holes: v_lock is held for writing
  *     from before the pages go until after the driver is done) nobody reads the
  *     old blocks into new pages: page_enter refuses pages of the range that was
- *     *cut*.  Who needs one waits for v_lock (cut_wait).
- * I8  Nobody allocates pages with one busy, but pages of its own that nobody has
- *     seen.  So whoever waits for a busy page waits for I/O or for the driver,
- *     never for memory.
+ *     *cut*, and who needs one waits for v_lock (cut_wait).  Nor does write-back
+ *     go beyond pc_limit, the end to come, in the page that stays; whatever of
+ *     it was on its way has been waited for.  Both end with the next operation
+ *     that holds v_lock.
+ * I8  Nobody allocates pages with one busy, but those that nobody has seen.  So
+ *     whoever waits for a busy page waits for I/O or for the driver, never for
+ *     memory.
  *
  * Lock order: v_lock, busy pages (several by index, the first waiting), the
- * driver's own, the reverse map, pc_lock, fs_vlock, wb_lock; wb_lrulock is a leaf.
+ * driver's own, the reverse map, pc_lock, fs_vlock, wb_lock; wb_lrulock is a
+ * leaf.
  */
 #include "pcimpl.h"
 
@@ -73,7 +78,7 @@ data_of(const struct qvnode *v, const struct qpage *pg)
 	return qpage_data(v->v_fs->fs_k, pg);
 }
 
-/* ---- ranges that are cut (I7) ---------------------------------------------------- */
+/* ---- ranges that are cut (I7) ------------------------------------------- */
 
 /* Let nobody else read pages [first, end) in.  [v_lock] */
 static void
@@ -150,7 +155,7 @@ cut_wait(struct qvnode *v)
 	qrw_rdunlock(&v->v_lock);
 }
 
-/* ---- pages ------------------------------------------------------------------------- */
+/* ---- pages -------------------------------------------------------------- */
 
 struct qpage *
 page_alloc(struct writeback *wb)
@@ -328,7 +333,7 @@ qpcache_dirty(struct qvnode *v, struct qpage *pg)
 		vnode_mark(v, QV_DIRTYPAGES);
 }
 
-/* ---- writing ------------------------------------------------------------------------ */
+/* ---- writing ------------------------------------------------------------ */
 
 /* Ask for room for what of the page's [off, end) is the file's. */
 static int
@@ -509,7 +514,7 @@ qpcache_write(struct qvnode *v, struct quio *u)
 	return off != start ? (int64_t)(off - start) : error;
 }
 
-/* ---- zeroing and taking away -------------------------------------------------------- */
+/* ---- zeroing and taking away -------------------------------------------- */
 
 /* Does [off, end) of the file read as zeroes because nothing is on the disk? */
 static bool
@@ -705,7 +710,7 @@ qpcache_evict(struct qvnode *v)
 	qassert(v->v_pages.pc_npages == 0 && v->v_pages.pc_ndirty == 0);
 }
 
-/* ---- holes -------------------------------------------------------------------------- */
+/* ---- holes -------------------------------------------------------------- */
 
 /* First page from `index` on whose data are newer than the disk, or NO_PAGE. */
 static uint64_t

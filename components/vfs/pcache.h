@@ -3,9 +3,9 @@
  * The page cache: data of regular files in RAM pages.
  *
  * A page belongs to one vnode at one index.  It is QPG_VALID when it holds the
- * file's contents (zeroes beyond the file's end), QPG_DIRTY when these are newer
- * than the disk's, QPG_BUSY while somebody fills it, writes it back or takes it
- * away.  Looking a valid page up takes no lock.
+ * file's contents (zeroes beyond the file's end), QPG_DIRTY when these are
+ * newer than the disk's, QPG_BUSY while somebody fills it, writes it back or
+ * takes it away.  Looking a valid page up takes no lock.
  *
  * Writing only makes pages dirty, and has the file system promise room for them
  * (vo_reserve).  They are written back, neighbours together, when fsync asks,
@@ -65,12 +65,16 @@ void qpcache_dirty(struct qvnode *v, struct qpage *pg);
 
 /*
  * Write what is dirty in [off, end) back (`end` UINT64_MAX: all); `wait`: until
- * it is on the disk (not flushed).  The first error, which the next of these
- * does not return again.
+ * it is on the disk (not flushed) and vo_wrote is over; then the first error,
+ * which the next of these does not return again.  What could not be written is
+ * not dirty any more, unless memory was short.  Not with a transaction open.
  */
 int qpcache_sync(struct qvnode *v, uint64_t off, uint64_t end, bool wait);
 
-/* Wait until nothing of it is being written.  For drivers' commits. */
+/*
+ * Wait until what has been submitted to the disk is there: for drivers' commits.
+ * Does not wait for vo_map or vo_wrote.
+ */
 void qpcache_wait(struct qvnode *v);
 
 /*
@@ -81,15 +85,16 @@ void qpcache_wait(struct qvnode *v);
 int qpcache_truncate(struct qvnode *v, uint64_t size);
 
 /*
- * The file is about to end further away, not by qpcache_write: what is behind its
- * end now, in its last page, is to read as zeroes, and be promised if that page
- * is dirty.  v_lock is held for writing.  -ENOSPC and the like.
+ * The file is about to end further away, not by qpcache_write: what is behind
+ * its end now, in its last page, is to read as zeroes, and be promised if that
+ * page is dirty.  v_lock is held for writing.  -ENOSPC and the like.
  */
 int qpcache_extend(struct qvnode *v, uint64_t size);
 
 /*
- * Pages of [off, end), both multiples of the page size, go: `dirty` too, or those
- * are written back first.  Mappings are removed.  v_lock is held for writing.
+ * Pages of [off, end), both multiples of the page size, go: `dirty` too, or
+ * those are written back first.  Mappings are removed.  v_lock is held for
+ * writing.
  */
 int qpcache_drop(struct qvnode *v, uint64_t off, uint64_t end, bool dirty);
 

@@ -24,7 +24,7 @@ _Static_assert(PAGE_SIZE == QUERN_PAGE_SIZE, "pages");
 #define RUN_PAGES ((unsigned)(QBIO_MAXLEN >> PAGE_SHIFT))
 _Static_assert(RUN_PAGES <= QBIO_MAXIOV, "a page a piece");
 
-/* ---- pctree.c: pages by index ------------------------------------------------ */
+/* ---- pctree.c: pages by index ------------------------------------------- */
 
 #define NODE_BITS  6u
 #define NODE_SLOTS (1u << NODE_BITS)
@@ -64,7 +64,7 @@ void pctree_set(struct qpcache *pc, uint64_t index, enum pctag tag, bool on);
 /* First page at or after *index that has the tag, and *index where.  [p] */
 struct qpage *pctree_next(struct qpcache *pc, uint64_t *index, enum pctag tag);
 
-/* ---- all of it in one kernel --------------------------------------------------- */
+/* ---- all of it in one kernel -------------------------------------------- */
 
 /* wb_why */
 #define WB_LATER 1u /* something may be old enough */
@@ -157,7 +157,7 @@ page_unpromise(struct qvnode *v, uint64_t index)
 		v->v_ops->vo_unreserve(v, index << PAGE_SHIFT, PAGE_SIZE);
 }
 
-/* ---- pcache.c ------------------------------------------------------------------- */
+/* ---- pcache.c ----------------------------------------------------------- */
 
 /*
  * A page for the cache, asking for others' to be written if there is none:
@@ -183,12 +183,12 @@ int page_take(struct qvnode *v, uint64_t index, struct qpage **pgp);
 /* Take a busy page out, discarding it.  Uses up a reference; sleeps. */
 void page_discard(struct qvnode *v, struct qpage *pg);
 
-/* ---- pcread.c --------------------------------------------------------------------- */
+/* ---- pcread.c ----------------------------------------------------------- */
 
 /* Make a busy page valid.  Sleeps.  0 or -errno. */
 int page_fill(struct qvnode *v, struct qpage *pg);
 
-/* ---- pclru.c ---------------------------------------------------------------------- */
+/* ---- pclru.c ------------------------------------------------------------ */
 
 void lru_init(struct writeback *wb);
 void lru_fini(struct writeback *wb);
@@ -196,7 +196,7 @@ void lru_fini(struct writeback *wb);
 void lru_add(struct writeback *wb, struct qpage **pg, unsigned n);
 void lru_del(struct writeback *wb, struct qpage *pg);
 
-/* ---- writeback.c ------------------------------------------------------------------ */
+/* ---- writeback.c -------------------------------------------------------- */
 
 /* Have the thread look, for `why` WB_*.  Does not sleep. */
 void writeback_kick(struct writeback *wb, uint32_t why);

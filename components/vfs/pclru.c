@@ -2,16 +2,16 @@
 /*
  * Which pages to give back when memory is short.
  *
- * Pages of files with a disk are on one of two lists, from when they are entered
- * into the tree until they are taken out.  New ones begin at the head of the
- * inactive list.  Those that come to its tail go, unless they have been used
- * (QPG_REFERENCED, page_touch) since the last look: these become active.  When
- * there are more active than inactive ones, the tail of the active list becomes
- * inactive, but for what has been used again.
+ * Pages of files with a disk are on one of two lists, from when they are
+ * entered into the tree until they are taken out.  New ones begin at the head
+ * of the inactive list.  Those that come to its tail go, unless they have been
+ * used (QPG_REFERENCED, page_touch) since the last look: these become active.
+ * When there are more active than inactive ones, the tail of the active list
+ * becomes inactive, but for what has been used again.
  *
- * Who allocates may hold a v_lock or be inside of a driver, so reclaim waits for
- * nothing: it takes spin locks and no page that is busy, dirty or in use.  Dirty
- * ones are the thread's business, which it is told of.
+ * Who allocates may hold a v_lock or be inside of a driver, so reclaim waits
+ * for nothing: it takes spin locks and no page that is busy, dirty or in use.
+ * Dirty ones are the thread's business, which it is told of.
  */
 #include "pcimpl.h"
 

@@ -3,14 +3,14 @@
  * Reading: from the cache, into the cache, and ahead.
  *
  * A page that is not there is read with as many behind it as the reader will
- * want: what it asks for, and when it goes through the file from front to back a
- * window that begins with 16 KiB and doubles up to 1 MiB.  When it comes to the
- * second half of a window the next one is asked for.  Such a read is a *run*:
- * busy pages in a row, one request; its completion makes them valid.
+ * want: what it asks for, and when it goes through the file from front to back
+ * a window that begins with 16 KiB and doubles up to 1 MiB.  When it comes to
+ * the second half of a window the next one is asked for.  Such a read is a
+ * *run*: busy pages in a row, one request; its completion makes them valid.
  *
  * All that is best effort.  Whoever wants a page waits until it is not busy any
- * more, and reads it by itself if it is still not valid: so an error or a lack of
- * memory ends nobody's read but that of the page in question.
+ * more, and reads it by itself if it is still not valid: so an error or a lack
+ * of memory ends nobody's read but that of the page in question.
  */
 #include "pcimpl.h"
 
@@ -60,7 +60,7 @@ page_ready(const struct qvnode *v, struct qpage *pg)
 	qpage_unbusy(v->v_fs->fs_k, pg);
 }
 
-/* ---- one page ----------------------------------------------------------------- */
+/* ---- one page ----------------------------------------------------------- */
 
 /* How far the disk has to be read for the file's contents up to `end`. */
 static uint64_t
@@ -125,7 +125,7 @@ page_fill(struct qvnode *v, struct qpage *pg)
 	return 0;
 }
 
-/* ---- many ------------------------------------------------------------------------ */
+/* ---- many --------------------------------------------------------------- */
 
 /* The request is over.  Not on a thread of its own: no sleeping. */
 static void
@@ -194,8 +194,8 @@ read_run(struct qvnode *v, struct qpage **pg, unsigned n, uint64_t disk,
 }
 
 /*
- * Fill or begin to fill the first of `n` busy pages in a row and those behind it
- * that are in the same place; how many.  0: leave it.
+ * Fill or begin to fill the first of `n` busy pages in a row and those behind
+ * it that are in the same place; how many.  0: leave it.
  */
 static unsigned
 read_some(struct qvnode *v, struct qpage **pg, unsigned n, uint64_t size)
@@ -283,8 +283,8 @@ enter_pages(struct qvnode *v, uint64_t index, struct qpage **pg, unsigned n)
 }
 
 /*
- * Begin to read up to `n` pages from `index` on, as far as none is there.  Up to
- * where it came: at least `index` + 1, unless there is no memory.
+ * Begin to read up to `n` pages from `index` on, as far as none is there.  Up
+ * to where it came: at least `index` + 1, unless there is no memory.
  */
 static uint64_t
 read_ahead(struct qvnode *v, uint64_t index, uint64_t n)
@@ -325,7 +325,7 @@ read_ahead(struct qvnode *v, uint64_t index, uint64_t n)
 	return index + got;
 }
 
-/* ---- how far ahead ---------------------------------------------------------------- */
+/* ---- how far ahead ------------------------------------------------------ */
 
 /* Several threads may read one open file: relaxed loads and stores. */
 #define RA_GET(f)    __atomic_load_n(&(f), __ATOMIC_RELAXED)
@@ -400,7 +400,7 @@ read_on(struct qvnode *v, struct qreadahead *ra, uint64_t index)
 	RA_SET(ra->ra_end, RA_GET(ra->ra_end) == end ? 0 : end);
 }
 
-/* ---- reading ------------------------------------------------------------------------ */
+/* ---- reading ------------------------------------------------------------ */
 
 /* Zeroes for a page of a diskless file that is not there. */
 static int

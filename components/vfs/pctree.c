@@ -9,8 +9,8 @@
  * Who looks up without pc_lock may see a page go, or a node: nodes are freed
  * through an epoch, and a page is the file's if the slot still has it after a
  * reference was taken, which can't be had of a page that is free.  It may have
- * become somebody else's page meanwhile, who then has a reference too many for a
- * moment; nobody minds.
+ * become somebody else's page meanwhile, who then has a reference too many for
+ * a moment; nobody minds.
  */
 #include "pcimpl.h"
 
@@ -101,7 +101,7 @@ pctree_get(struct qpcache *pc, uint64_t index)
 	return pg;
 }
 
-/* ---- changes, under pc_lock ---------------------------------------------------- */
+/* ---- changes, under pc_lock --------------------------------------------- */
 
 static void
 node_free(struct qepoch_entry *e)

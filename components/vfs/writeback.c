@@ -35,7 +35,7 @@ static const struct qtag tag_run = { "write-back" };
 static const struct qtag tag_state = { "write-back state" };
 
 #define SECOND UINT64_C(1000000000)
-/* A file is written when it has been dirty for AGE; LOOK is how often one looks. */
+/* A file is written when it has been dirty for AGE; one looks every LOOK. */
 #define AGE  (30 * SECOND)
 #define LOOK (5 * SECOND)
 
@@ -74,7 +74,7 @@ writeback_count(struct qvnode *v, int64_t n)
 		writeback_kick(wb, WB_MANY);
 }
 
-/* ---- runs ------------------------------------------------------------------------- */
+/* ---- runs --------------------------------------------------------------- */
 
 static void
 run_enter(struct run *r, struct qvnode *v)
@@ -242,7 +242,7 @@ page_give_up(struct qvnode *v, struct qpage *pg, int error)
 		page_unpromise(v, pg->pg_index);
 }
 
-/* ---- a batch ------------------------------------------------------------------------ */
+/* ---- a batch ------------------------------------------------------------ */
 
 static struct run *
 run_alloc(unsigned n)
@@ -291,8 +291,8 @@ within(const struct run *batch, uint64_t end)
 }
 
 /*
- * Write one page that is in several places, or for which there is no memory, and
- * wait for each; *m is where it begins.
+ * Write one page that is in several places, or for which there is no memory,
+ * and wait for each; *m is where it begins.
  */
 static void
 write_pieces(struct run *batch, struct qpage *pg, uint64_t end,
@@ -339,7 +339,7 @@ write_pieces(struct run *batch, struct qpage *pg, uint64_t end,
 	pages_done(&r, pg->pg_index, 1, error, true);
 }
 
-/* Write the first of `n` pages and those behind it in the same place; how many. */
+/* Write the first of `n` pages and those behind it in the same place. */
 static unsigned
 write_some(struct run *batch, struct qpage **pg, unsigned n, uint64_t end)
 {
@@ -457,7 +457,7 @@ write_batch(struct qvnode *v, struct qpage **pg, unsigned n)
 	pages_done(&batch, (off >> PAGE_SHIFT) + in, n - in, 0, true);
 }
 
-/* ---- what is dirty of a file ---------------------------------------------------------- */
+/* ---- what is dirty of a file -------------------------------------------- */
 
 /* Is the page, in the tree, one to be written?  Then it is busy.  [p] */
 static bool
@@ -590,7 +590,7 @@ writeback_settle(struct qvnode *v)
 	wait_runs(v, true, RUN_MAPPING);
 }
 
-/* ---- asking the thread ------------------------------------------------------------------ */
+/* ---- asking the thread -------------------------------------------------- */
 
 void
 writeback_kick(struct writeback *wb, uint32_t why)
@@ -677,7 +677,7 @@ writeback_leave(struct qfs *fs)
 	qspin_unlock(&wb->wb_lock);
 }
 
-/* ---- the thread --------------------------------------------------------------------------- */
+/* ---- the thread --------------------------------------------------------- */
 
 /* The first file system numbered above `dev`, as the one that it is at. */
 static struct qfs *

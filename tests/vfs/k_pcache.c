@@ -27,7 +27,7 @@ struct test {
 #define BUG_DIRTY     1u /* nobody is told of stores through mappings */
 #define BUG_REFERENCE 2u /* reading without a reference */
 
-/* ---- helpers ---------------------------------------------------------------------- */
+/* ---- helpers ------------------------------------------------------------ */
 
 static int64_t
 do_read(struct qvnode *v, uint64_t off, void *buf, size_t len,
@@ -186,15 +186,15 @@ make_file(struct test *t, struct qvnode *v, size_t len)
 	free(buf);
 }
 
-/* ---- a model, and several threads ---------------------------------------------------- */
+/* ---- a model, and several threads --------------------------------------- */
 
 #define MPAGES  40u
 #define MSIZE   (MPAGES * PG + 1234u)
 #define WORKERS 3u
 
 /*
- * A range of bytes that is this worker's: it has every WORKERS-th stripe, so that
- * pages are shared and bytes are not.
+ * A range of bytes that is this worker's: it has every WORKERS-th stripe, so
+ * that pages are shared and bytes are not.
  */
 static uint64_t
 stripe(struct test *t, unsigned w, uint64_t *len)
@@ -428,7 +428,7 @@ bug_reference(struct kenv *e)
 	model(e, 48, PG, 0, BUG_REFERENCE);
 }
 
-/* ---- reading ahead --------------------------------------------------------------------- */
+/* ---- reading ahead ------------------------------------------------------ */
 
 #define RSIZE (2048u * PG)
 
@@ -488,7 +488,7 @@ read_ahead(struct kenv *e)
 	test_one(e, 8192, ahead_body);
 }
 
-/* ---- holes ---------------------------------------------------------------------------- */
+/* ---- holes -------------------------------------------------------------- */
 
 static int64_t
 holes_body(struct test *t)
@@ -546,7 +546,7 @@ holes(struct kenv *e)
 	test_one(e, 1024, holes_body);
 }
 
-/* ---- errors of the disk ------------------------------------------------------------------ */
+/* ---- errors of the disk ------------------------------------------------- */
 
 static int64_t
 eio_body(struct test *t)
@@ -600,7 +600,7 @@ disk_errors(struct kenv *e)
 	test_one(e, 1024, eio_body);
 }
 
-/* ---- clients whose memory faults ------------------------------------------------------------ */
+/* ---- clients whose memory faults ---------------------------------------- */
 
 struct faulty {
 	struct quspace us;
@@ -664,7 +664,7 @@ faults(struct kenv *e)
 	test_one(e, 1024, fault_body);
 }
 
-/* ---- room --------------------------------------------------------------------------------- */
+/* ---- room --------------------------------------------------------------- */
 
 static int64_t
 room_body(struct test *t)
@@ -750,7 +750,7 @@ diskless(struct kenv *e)
 	test_end(t);
 }
 
-/* ---- files larger than RAM ----------------------------------------------------------------- */
+/* ---- files larger than RAM ---------------------------------------------- */
 
 static int64_t
 large_body(struct test *t)
@@ -793,7 +793,7 @@ large(struct kenv *e)
 	test_one(e, e->sim != NULL ? 64 : 512, large_body);
 }
 
-/* ---- the thread ------------------------------------------------------------------------------ */
+/* ---- the thread --------------------------------------------------------- */
 
 #define SECOND UINT64_C(1000000000)
 
@@ -826,7 +826,7 @@ age(struct kenv *e)
 	test_one(e, 1024, age_body);
 }
 
-/* ---- mappers ---------------------------------------------------------------------------------- */
+/* ---- mappers ------------------------------------------------------------ */
 
 /* Somebody who maps one page of a file, as an address space does. */
 struct mapped {
@@ -996,7 +996,7 @@ bug_dirty(struct kenv *e)
 	test_end(t);
 }
 
-/* ---- no memory -------------------------------------------------------------------------------- */
+/* ---- no memory ---------------------------------------------------------- */
 
 /* An operation that may fail once for want of memory, and not twice. */
 #define AGAIN(t, expr)                                                         \

@@ -32,7 +32,7 @@ fake_some(struct fake *ff, uint64_t below)
 	return r % below;
 }
 
-/* ---- the disk ------------------------------------------------------------------- */
+/* ---- the disk ----------------------------------------------------------- */
 
 static void
 disk_do(struct fake *ff, struct qbio *b)
@@ -153,7 +153,7 @@ fake_gate(struct fake *ff, bool shut)
 	qspin_unlock(&ff->dwait.w_lock);
 }
 
-/* ---- blocks ----------------------------------------------------------------------- */
+/* ---- blocks ------------------------------------------------------------- */
 
 /* A free block, near `near` unless all is to be in pieces.  [lock] */
 static uint32_t
@@ -346,7 +346,7 @@ static const struct qvnode_ops diskless_node_ops = {
 	.vo_evict = fake_evict,
 };
 
-/* ---- what the VFS and a driver do -------------------------------------------------- */
+/* ---- what the VFS and a driver do --------------------------------------- */
 
 int
 fake_truncate(struct fake *ff, struct qvnode *v, uint64_t size)

@@ -5,8 +5,8 @@
  * The disk completes requests on a thread of its own, in any order, fails those
  * that it is told to, and counts.  The file system has a flat table of files
  * whose blocks lie anywhere, a journal that is no more than a lock, and checks
- * what the page cache does: rooms are promised before they are used, data are on
- * the disk when vo_wrote says so and when a commit is over.
+ * what the page cache does: rooms are promised before they are used, data are
+ * on the disk when vo_wrote says so and when a commit is over.
  */
 #ifndef TESTS_VFS_PCACHEFS_H
 #define TESTS_VFS_PCACHEFS_H

@@ -6,18 +6,24 @@
  * by the name it is mounted by.  Metadata go through buffers (buf.h), data of
  * files through the page cache; so do neither directories nor symlinks.
  */
-#include "impl.h"
+#include "alloc.h"
 
 const struct qtag ext4_tag = { "ext4" };
 
 static void
 release(struct ext4 *x)
 {
-	if (x->x_journal != NULL)
-		(void)journal_destroy(x->x_journal);
+	uint32_t g;
+
+	mount_end(x);
+	if (x->x_jinode != NULL)
+		inode_unpeek(x->x_jinode);
 	if (x->x_bufs != NULL)
 		qbufcache_destroy(x->x_bufs);
+	for (g = 0; x->x_groups != NULL && g < x->x_ngroup; g++)
+		qfree(x->x_groups[g].g_busy);
 	qfree(x->x_groups);
+	qfree(x->x_orphan_blk);
 	qfree(x->x_super);
 	qfree(x);
 }
@@ -83,7 +89,27 @@ ext4_parent(struct qvnode *v, struct qvnode **vp)
 	return error;
 }
 
+static int
+ext4_remount(struct qfs *fs, uint32_t flags, const char *options)
+{
+	struct ext4 *x = ext4_of(fs);
+
+	(void)options;
+	if ((flags & QFS_RDONLY) != 0) {
+		mount_end(x);
+		return 0;
+	}
+	if (x->x_journal != NULL)
+		return 0;
+	if (x->x_noload)
+		return -Q_EROFS;
+	return mount_writable(x);
+}
+
 static const struct qfs_ops ext4_ops = {
+	.fso_sync = ext4_sync,
+	.fso_remount = ext4_remount,
+	.fso_trim = alloc_trim,
 	.fso_statfs = ext4_statfs,
 	.fso_unmount = ext4_unmount,
 	.fso_vget = ext4_vget,
@@ -99,7 +125,6 @@ describe(struct ext4 *x)
 	    blockmap_maxblocks(x);
 
 	fs->fs_ops = &ext4_ops;
-	fs->fs_priv = x;
 	fs->fs_magic = EXT4_MAGIC;
 	fs->fs_bsize = x->x_bsize;
 	fs->fs_namelen = QNAME_MAX;
@@ -148,10 +173,24 @@ open_fs(struct ext4 *x, bool probe)
 	if (x->x_groups == NULL)
 		return -Q_ENOMEM;
 	error = groups_load(x);
+	if (error == 0)
+		error = mount_journal(x);
 	if (error != 0)
 		return error;
-	x->x_overhead = super_overhead(x, 0);
+	x->x_overhead = super_overhead(x,
+	    x->x_jinode == NULL ? 0 : x->x_jinode->i_v.v_size >> x->x_bits);
+	x->x_resvd = (x->x_nblock >> x->x_cbits) / 50;
+	if (x->x_resvd > 4096)
+		x->x_resvd = 4096;
 	describe(x);
+	if ((x->x_fs->fs_flags & QFS_RDONLY) == 0) {
+		error = mount_writable(x);
+		if (error == -Q_EROFS)
+			__atomic_fetch_or(&x->x_fs->fs_flags, QFS_RDONLY,
+			    __ATOMIC_RELAXED);
+		else if (error != 0)
+			return error;
+	}
 	return get_root(x);
 }
 
@@ -166,6 +205,7 @@ ext4_mount(struct qfs *fs, const char *options, bool probe)
 	if (x == NULL)
 		return -Q_ENOMEM;
 	x->x_fs = fs;
+	fs->fs_priv = x;
 	qmutex_init(&x->x_alloc, "ext4 alloc");
 	qmutex_init(&x->x_orphan, "ext4 orphans");
 	qlist_init(&x->x_orphans);
@@ -176,7 +216,6 @@ ext4_mount(struct qfs *fs, const char *options, bool probe)
 		fs->fs_priv = NULL;
 		return error;
 	}
-	__atomic_fetch_or(&fs->fs_flags, QFS_RDONLY, __ATOMIC_RELAXED);
 	return 0;
 }
 

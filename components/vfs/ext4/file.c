@@ -4,10 +4,10 @@
  */
 #include "impl.h"
 
-static void
-mapping_of(const struct ext4 *x, const struct run *r, struct qmapping *m)
+void
+file_mapping_of(const struct ext4 *x, const struct run *r, struct qmapping *m)
 {
-	uint64_t max = UINT64_MAX >> x->x_bits;
+	uint64_t max = (uint64_t)INT64_MAX >> x->x_bits;
 
 	m->m_off = r->r_lblk << x->x_bits;
 	m->m_len = (r->r_len < max - r->r_lblk ? r->r_len : max - r->r_lblk)
@@ -27,22 +27,21 @@ file_map(struct qvnode *v, uint64_t off, uint64_t len, enum qmap_how how,
 	int error;
 
 	if (how != QMAP_READ)
-		return -Q_EROFS;
-	(void)len;
+		return file_mapped_write(v, off, len, m);
 	if (inode_has(ip, EXT4_INLINE_DATA_FL)) {
 		/* SEEK_HOLE asks too: all of it is data, of no block. */
 		r.r_lblk = 0;
 		r.r_len = 1;
 		r.r_pblk = 0;
 		r.r_flags = QMAP_UNWRITTEN;
-		mapping_of(x, &r, m);
+		file_mapping_of(x, &r, m);
 		return 0;
 	}
 	qmutex_lock(&ip->i_lock);
 	error = map_find(ip, off >> x->x_bits, &r);
 	qmutex_unlock(&ip->i_lock);
 	if (error == 0)
-		mapping_of(x, &r, m);
+		file_mapping_of(x, &r, m);
 	return error;
 }
 

@@ -72,6 +72,10 @@ struct group {
 	uint32_t g_dirs;    /* [l] */
 	uint32_t g_unused;  /* [l] inodes at the end never used */
 	uint16_t g_flags;   /* [l] EXT4_BG_* */
+	bool g_closed;      /* [l] nothing is allocated from it any more */
+	uint8_t *g_busy;    /* [l] clusters freed and not committed, or NULL */
+	uint32_t g_nbusy;   /* [l] of them */
+	uint32_t g_next;    /* [l] where the last search ended */
 	bool g_bad;         /* [l] damaged: not to be allocated from */
 	uint64_t g_bbitmap; /* [I] where they are */
 	uint64_t g_ibitmap; /* [I] */
@@ -110,6 +114,7 @@ struct ext4 {
 	struct group *x_groups;
 	uint64_t x_free;      /* [l] clusters */
 	uint64_t x_promised;  /* [l] clusters */
+	uint64_t x_busy;      /* [l] of x_free, freed and not committed */
 	uint64_t x_ifree;     /* [l] inodes */
 	uint32_t x_lastgroup; /* [l] where a directory was put */
 	uint32_t x_gen;       /* [l] generations of new inodes */
@@ -122,9 +127,8 @@ struct ext4 {
 	uint32_t x_orphan_seed; /* [I] */
 	uint32_t x_orphan_used; /* [o] slots in use */
 
-	bool x_wrote_super; /* has been marked as mounted for writing */
-	bool x_noload;
-	struct qthread *x_mmp;
+	struct inode *x_jinode; /* the journal's, apart from the vnodes */
+	bool x_noload;          /* [I] */
 };
 
 /* Heap. */
@@ -236,6 +240,7 @@ void inode_unpeek(struct inode *ip);
 /* The record of an inode in its block; the caller puts the buffer. */
 int inode_record(struct ext4 *x, uint64_t ino, struct ext4_inode **dip,
     struct qbuf **bp);
+const struct qvnode_ops *inode_ops(const struct inode *ip);
 bool inode_is_fastlink(const struct inode *ip);
 
 static inline bool
@@ -369,5 +374,169 @@ int file_map(struct qvnode *v, uint64_t off, uint64_t len, enum qmap_how how,
 int file_fill(struct qvnode *v, struct qpage *pg);
 extern const struct qvnode_ops ext4_file_ops, ext4_dir_ops, ext4_link_ops,
     ext4_special_ops;
+
+/* ---- inodemod.c ----------------------------------------------------------- */
+
+/* Store what is in memory into the record.  One credit.  [i] */
+int inode_write(struct jhandle *h, struct inode *ip);
+/* The same of one that has just been allocated. */
+int inode_write_new(struct jhandle *h, struct inode *ip);
+/* Set the next orphan's number, or the time of deletion. */
+int inode_write_dtime(struct jhandle *h, struct ext4 *x, uint64_t ino,
+    uint32_t dtime);
+/* A new file in `dir`, not yet named; with a reference. */
+int inode_new(struct jhandle *h, struct inode *dir, const struct qvnew *new,
+    struct inode **ipp);
+/* Change the count of links and the time of change.  */
+void inode_link(struct inode *ip, int by);
+/* Add sectors to v_blocks.  [i] */
+void inode_add_blocks(struct inode *ip, int64_t clusters);
+void inode_touch(struct inode *ip, uint32_t which);
+void inode_sum(const struct ext4 *x, uint32_t seed, struct ext4_inode *di);
+int ext4_update(struct qvnode *v);
+void ext4_evict(struct qvnode *v);
+
+/* ---- orphan.c ------------------------------------------------------------- */
+
+/* Have the next mount finish what is being done to it.  3 credits. */
+int orphan_add(struct jhandle *h, struct inode *ip);
+int orphan_del(struct jhandle *h, struct inode *ip);
+/* Deal with those that are left from before. */
+int orphans_load(struct ext4 *x);
+int orphans_finish(struct ext4 *x);
+/* Write the super block within a transaction. */
+int super_log(struct jhandle *h, struct ext4 *x);
+
+/* ---- extmod.c, blockmap.c, truncate.c -------------------------------------- */
+
+/* Map blocks that are a hole.  [i] */
+int extent_insert(struct jhandle *h, struct inode *ip, const struct run *r);
+/* Make unwritten blocks of the range written.  [i] */
+int extent_convert(struct jhandle *h, struct inode *ip, uint64_t lblk,
+    uint64_t n);
+/*
+ * Unmap some of the range, from its beginning on: *donep up to where, all free
+ * of the rest.  -EAGAIN: more credits are needed.  [i]
+ */
+int extent_remove(struct jhandle *h, struct inode *ip, uint64_t from,
+    uint64_t end, uint64_t *donep);
+void extent_init(struct inode *ip);
+int blockmap_insert(struct jhandle *h, struct inode *ip, const struct run *r);
+int blockmap_remove(struct jhandle *h, struct inode *ip, uint64_t from,
+    uint64_t end, uint64_t *donep);
+/* Free a range of a file, restarting the handle as needed. */
+int truncate_range(struct jhandle *h, struct inode *ip, uint64_t from,
+    uint64_t end);
+/* Give back blocks that were mapped at logical block `lblk`.  [i] */
+int free_data(struct jhandle *h, struct inode *ip, uint64_t lblk, uint64_t pblk,
+    uint64_t n);
+/* A block for a tree, or a directory. */
+int alloc_meta(struct jhandle *h, struct inode *ip, uint64_t goal,
+    uint64_t *blk);
+int free_meta(struct jhandle *h, struct inode *ip, struct qbuf *b,
+    uint64_t blk);
+
+/* Credits that a change of a file's map may take. */
+#define MAP_CREDITS 40u
+
+/* Has the handle no room for another change of a map? */
+static inline bool
+tx_low(const struct jhandle *h)
+{
+	return h->h_trans != NULL && journal_credits(h) < MAP_CREDITS / 2;
+}
+
+static inline int
+map_insert(struct jhandle *h, struct inode *ip, const struct run *r)
+{
+	ip->i_last.r_len = 0;
+	return inode_has(ip, EXT4_EXTENTS_FL) ? extent_insert(h, ip, r) :
+						blockmap_insert(h, ip, r);
+}
+
+/* ---- dirmod.c, dxmod.c ------------------------------------------------------ */
+
+#define DIR_CREDITS 60u
+
+int dir_add(struct jhandle *h, struct inode *dir, const char *name,
+    uint32_t len, uint64_t ino, uint32_t mode);
+int dir_remove(struct jhandle *h, struct inode *dir, struct dirplace *dp);
+/* Have an entry be of another inode. */
+int dir_set(struct jhandle *h, struct inode *dir, struct dirplace *dp,
+    uint64_t ino, uint32_t mode);
+int dir_init(struct jhandle *h, struct inode *dir, uint64_t parent);
+int dir_set_parent(struct jhandle *h, struct inode *dir, uint64_t parent);
+/* 0 or -ENOTEMPTY. */
+int dir_empty(struct inode *dir);
+/* Append a block; the caller puts the buffer, which is zeroed. */
+int dir_append(struct jhandle *h, struct inode *dir, uint64_t *lblk,
+    struct qbuf **bp);
+/* Change a block of entries: between get_write and this, which sums it. */
+void dir_changed(struct jhandle *h, struct inode *dir, struct qbuf *b);
+void dir_set_reclen(struct ext4_dirent *d, const struct ext4 *x, uint32_t len);
+void dir_tail(const struct ext4 *x, uint8_t *p);
+/* Put a name into a span with room, or -ENOSPC. */
+int dir_put(struct inode *dir, const struct dirspan *s, const char *name,
+    uint32_t len, uint64_t ino, uint32_t mode);
+/* The same in a block. */
+int dir_put_block(struct jhandle *h, struct inode *dir, struct qbuf *b,
+    const char *name, uint32_t len, uint64_t ino, uint32_t mode);
+uint8_t dir_ft(const struct ext4 *x, uint32_t mode);
+int dx_add(struct jhandle *h, struct inode *dir, const char *name, uint32_t len,
+    uint64_t ino, uint32_t mode);
+/* Turn a directory of one full block into an index. */
+int dx_make(struct jhandle *h, struct inode *dir);
+
+/* ---- inline.c ------------------------------------------------------------- */
+
+/* Give a file or directory blocks instead.  Sleeps; opens a handle. */
+int inline_end(struct inode *ip);
+
+/* ---- xattrmod.c ----------------------------------------------------------- */
+
+int xattr_set(struct qvnode *v, const char *name, const void *value, size_t len,
+    int flags);
+/* Under a handle, by the name on disk; value NULL removes. */
+int xattr_store(struct jhandle *h, struct inode *ip, uint32_t index,
+    const char *name, const void *value, size_t len, int flags);
+/* Drop all of an inode that is being freed. */
+int xattr_free(struct jhandle *h, struct inode *ip);
+
+#define XATTR_CREDITS 20u
+
+/* ---- mount.c -------------------------------------------------------------- */
+
+int mount_writable(struct ext4 *x);
+/* Open the journal, and replay it if it has to be. */
+int mount_journal(struct ext4 *x);
+/* Stop writing: what is in memory goes to the disk. */
+void mount_end(struct ext4 *x);
+/* Close a handle, of what ended with `error`; 0 or the first error. */
+int tx_end(struct ext4 *x, struct jhandle *h, int error);
+int tx_begin(struct ext4 *x, uint32_t credits, struct jhandle **hp);
+int ext4_sync(struct qfs *fs, bool wait);
+int ext4_fsync(struct qvnode *v, bool data);
+/* The transaction that a change of an inode is in, for fsync. */
+void inode_in_tx(struct jhandle *h, struct inode *ip);
+
+/* ---- write.c, namei.c ------------------------------------------------------- */
+
+int file_mapped_write(struct qvnode *v, uint64_t off, uint64_t len,
+    struct qmapping *m);
+void file_mapped(struct qvnode *v, struct qmapping *m);
+int file_wrote(struct qvnode *v, uint64_t off, uint64_t len);
+int file_reserve(struct qvnode *v, uint64_t off, uint64_t len);
+void file_unreserve(struct qvnode *v, uint64_t off, uint64_t len);
+void file_mapping_of(const struct ext4 *x, const struct run *r,
+    struct qmapping *m);
+void resv_end(struct inode *ip);
+int file_setattr(struct qvnode *v, const struct qvattr *a);
+int file_fallocate(struct qvnode *v, uint32_t mode, uint64_t off, uint64_t len);
+int ext4_create(struct qvnode *v, const struct qname *name,
+    const struct qvnew *new, struct qvnode **vp);
+int ext4_tmpfile(struct qvnode *v, const struct qvnew *new, struct qvnode **vp);
+int ext4_link(struct qvnode *dir, const struct qname *name, struct qvnode *v);
+int ext4_unlink(struct qvnode *dir, const struct qname *name, struct qvnode *v);
+int ext4_rename(struct qrename *r);
 
 #endif /* QUERN_EXT4_IMPL_H */

@@ -246,8 +246,8 @@ inode_load(struct inode *ip, uint32_t how)
 	return error;
 }
 
-static const struct qvnode_ops *
-ops_of(const struct inode *ip)
+const struct qvnode_ops *
+inode_ops(const struct inode *ip)
 {
 	switch (qvnode_type(&ip->i_v)) {
 	case Q_S_IFREG:
@@ -294,7 +294,7 @@ inode_get(struct ext4 *x, uint64_t ino, uint32_t how, struct inode **ipp)
 		qvnode_fail(v);
 		return error;
 	}
-	v->v_ops = ops_of(*ipp);
+	v->v_ops = inode_ops(*ipp);
 	qvnode_ready(v);
 	return 0;
 }

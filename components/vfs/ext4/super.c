@@ -69,7 +69,7 @@ static const struct feature ro_names[] = {
 	(EXT4_RO_SPARSE_SUPER | EXT4_RO_LARGE_FILE | EXT4_RO_BTREE_DIR |     \
 	    EXT4_RO_HUGE_FILE | EXT4_RO_GDT_CSUM | EXT4_RO_DIR_NLINK |       \
 	    EXT4_RO_EXTRA_ISIZE | EXT4_RO_BIGALLOC | EXT4_RO_METADATA_CSUM | \
-	    EXT4_RO_ORPHAN_PRESENT)
+	    EXT4_RO_ORPHAN_PRESENT | EXT4_RO_PROJECT | EXT4_RO_VERITY)
 
 /* The names of `bits`, separated by commas, into buf. */
 static const char *

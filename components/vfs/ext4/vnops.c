@@ -59,27 +59,39 @@ ext4_readlink(struct qvnode *v, char *buf, size_t len)
 	return (int)n;
 }
 
+#define COMMON_OPS                                            \
+	.vo_setattr = file_setattr, .vo_update = ext4_update, \
+	.vo_fsync = ext4_fsync, .vo_evict = ext4_evict,       \
+	.vo_getxattr = xattr_get, .vo_listxattr = xattr_list, \
+	.vo_setxattr = xattr_set
+
 const struct qvnode_ops ext4_file_ops = {
-	.vo_getxattr = xattr_get,
-	.vo_listxattr = xattr_list,
+	COMMON_OPS,
 	.vo_map = file_map,
+	.vo_mapped = file_mapped,
+	.vo_wrote = file_wrote,
 	.vo_fill = file_fill,
+	.vo_reserve = file_reserve,
+	.vo_unreserve = file_unreserve,
+	.vo_fallocate = file_fallocate,
 };
 
 const struct qvnode_ops ext4_dir_ops = {
+	COMMON_OPS,
 	.vo_lookup = ext4_lookup,
+	.vo_create = ext4_create,
+	.vo_tmpfile = ext4_tmpfile,
+	.vo_link = ext4_link,
+	.vo_unlink = ext4_unlink,
+	.vo_rename = ext4_rename,
 	.vo_readdir = dir_readdir,
-	.vo_getxattr = xattr_get,
-	.vo_listxattr = xattr_list,
 };
 
 const struct qvnode_ops ext4_link_ops = {
+	COMMON_OPS,
 	.vo_readlink = ext4_readlink,
-	.vo_getxattr = xattr_get,
-	.vo_listxattr = xattr_list,
 };
 
 const struct qvnode_ops ext4_special_ops = {
-	.vo_getxattr = xattr_get,
-	.vo_listxattr = xattr_list,
+	COMMON_OPS,
 };

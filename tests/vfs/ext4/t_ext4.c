@@ -166,6 +166,69 @@ START_TEST(reads)
 }
 END_TEST
 
+/* What was done to an image and to a directory of the host's is the same. */
+static void
+write_image(const char *name, const char *options, unsigned seed)
+{
+	struct tree_text host_list = { 0 }, got = { 0 }, again = { 0 };
+	struct tree_sys host = { .ts_notimes = true }, s = host;
+	char image[3100], path[3100];
+	struct quern_proc *p;
+	const char *diff;
+	struct quern *k;
+	int64_t r;
+
+	snprintf(image, sizeof(image), "%s/w_%s", dir, name);
+	snprintf(path, sizeof(path), "%s/h_%s", dir, name);
+	if (tree_run("mke2fs -q -F %s %s 32M >/dev/null 2>&1", options,
+		image) != 0) {
+		printf("SKIP: mke2fs can't make %s\n", name);
+		return;
+	}
+	mkdir(path, 0755);
+	k = make_kernel(&p);
+	r = mount_image(p, image, 0);
+	ck_assert_msg(r == 0, "%s: mount: %s: %s", name, strerror((int)-r),
+	    lines == NULL ? "" : lines);
+	s.ts_proc = p;
+	s.ts_nofalloc = strstr(options, "ext2") != NULL ||
+	    strstr(options, "ext3") != NULL ||
+	    strstr(options, "^extent") != NULL;
+	diff = tree_play(&host, path, &s, "/mnt", seed, 1500);
+	ck_assert_msg(diff == NULL, "%s: %s\n%s", name, diff,
+	    lines == NULL ? "" : lines);
+	tree_list(&host, path, &host_list);
+	tree_list(&s, "/mnt", &got);
+	diff = tree_differ(&host_list, &got);
+	ck_assert_msg(diff == NULL, "%s: want %s\n%s", name, diff,
+	    lines == NULL ? "" : lines);
+	end_kernel(k, p);
+	ck_assert_msg(tree_run("e2fsck -fn %s >%s/fsck 2>&1 || "
+			       "{ head -40 %s/fsck; exit 1; }",
+			  image, dir, dir) == 0,
+	    "%s: e2fsck\n%s", name, lines == NULL ? "" : lines);
+	k = make_kernel(&p);
+	r = mount_image(p, image, 1);
+	ck_assert_msg(r == 0, "%s: mount again: %s", name, strerror((int)-r));
+	s.ts_proc = p;
+	tree_list(&s, "/mnt", &again);
+	diff = tree_differ(&host_list, &again);
+	ck_assert_msg(diff == NULL, "%s: then %s\n%s", name, diff,
+	    lines == NULL ? "" : lines);
+	end_kernel(k, p);
+	unlink(image);
+	tree_run("rm -rf %s", path);
+}
+
+START_TEST(writes)
+{
+	if (strcmp(images[_i].name, "quota") != 0 &&
+	    strcmp(images[_i].name, "mmp") != 0)
+		write_image(images[_i].name, images[_i].options,
+		    (unsigned)_i + 1);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -177,6 +240,11 @@ main(void)
 	make_tree();
 	tcase_set_timeout(tc, 120);
 	tcase_add_loop_test(tc, reads, 0,
+	    (int)(sizeof(images) / sizeof(images[0])));
+	suite_add_tcase(s, tc);
+	tc = tcase_create("write");
+	tcase_set_timeout(tc, 120);
+	tcase_add_loop_test(tc, writes, 0,
 	    (int)(sizeof(images) / sizeof(images[0])));
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);

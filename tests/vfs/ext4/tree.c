@@ -143,7 +143,8 @@ list_file(const struct tree_sys *s, const char *path, const char *name,
 	if (!S_ISDIR(st->st_mode))
 		put(t, " n%lu s%lld", (unsigned long)st->st_nlink,
 		    (long long)st->st_size);
-	put(t, " t%lld", (long long)st->st_mtim.tv_sec);
+	if (!s->ts_notimes)
+		put(t, " t%lld", (long long)st->st_mtim.tv_sec);
 	if (S_ISCHR(st->st_mode) || S_ISBLK(st->st_mode))
 		put(t, " d%u,%u", major(st->st_rdev), minor(st->st_rdev));
 	if (S_ISLNK(st->st_mode)) {
@@ -381,4 +382,163 @@ tree_make(const char *root, unsigned seed, unsigned files)
 	if (fd < 0 || write(fd, path, 1) != 1)
 		abort();
 	close(fd);
+}
+
+/* ---- the same things done to two trees ----------------------------------------- */
+
+struct play {
+	unsigned pl_seed;
+	char pl_a[400], pl_b[400]; /* names, below a root */
+	const char *pl_what;
+};
+
+static void
+pick(struct play *p, char *to)
+{
+	static const char *const long_name = "_and_a_name_that_is_rather_long";
+	unsigned d = next(&p->pl_seed) % 12, n = next(&p->pl_seed) % 60;
+
+	if (d < 4)
+		sprintf(to, "n%u", n);
+	else if (d < 8)
+		sprintf(to, "d%u/n%u", d, n);
+	else if (d < 10)
+		sprintf(to, "d4/e%u/n%u%s", d, n, long_name);
+	else
+		sprintf(to, "d5/n%u%s%u", n * 20 + next(&p->pl_seed) % 20,
+		    long_name, d);
+}
+
+static int64_t
+play_write(const struct tree_sys *s, const char *path, unsigned seed)
+{
+	static char buf[70000];
+	int flags = O_WRONLY | O_NONBLOCK | (seed % 3 == 0 ? O_APPEND : 0) |
+	    (seed % 4 != 0 ? O_CREAT : 0) | (seed % 7 == 0 ? O_TRUNC : 0);
+	int64_t fd = TCALL(s, SYS_open, path, flags, 0644), r;
+	size_t len = seed % 5 == 0 ? seed % 70000 : seed % 9000, i;
+	int64_t off = seed % 11 == 0 ? seed % 3000000 : seed % 20000;
+
+	if (fd < 0)
+		return fd;
+	for (i = 0; i < len; i++)
+		buf[i] = (char)(seed + i * 7);
+	r = TCALL(s, SYS_pwrite64, fd, buf, len, off);
+	if (seed % 13 == 0 && TCALL(s, SYS_fsync, fd) != 0)
+		r = -EIO;
+	(void)TCALL(s, SYS_close, fd);
+	return r;
+}
+
+static int64_t
+play_fallocate(const struct tree_sys *s, const char *path, unsigned seed)
+{
+	static const int modes[] = { 0, 1, 3, 3 };
+	int64_t fd = TCALL(s, SYS_open, path, O_WRONLY | O_NONBLOCK), r;
+
+	if (fd < 0)
+		return fd;
+	r = TCALL(s, SYS_fallocate, fd, modes[seed % 4], seed % 50000,
+	    1 + seed / 7 % 40000);
+	(void)TCALL(s, SYS_close, fd);
+	return r;
+}
+
+static int64_t
+play_one(const struct tree_sys *s, const char *root, struct play *p,
+    unsigned op, unsigned seed)
+{
+	char a[3600], b[3600], value[200];
+
+	snprintf(a, sizeof(a), "%s/%s", root, p->pl_a);
+	snprintf(b, sizeof(b), "%s/%s", root, p->pl_b);
+	memset(value, 'a' + seed % 26, sizeof(value));
+	switch (op) {
+	case 0:
+	case 1:
+	case 2:
+	case 3:
+		p->pl_what = "write";
+		return play_write(s, a, seed);
+	case 4:
+		p->pl_what = "mkdir";
+		return TCALL(s, SYS_mkdir, a, 0755);
+	case 5:
+		p->pl_what = "rmdir";
+		return TCALL(s, SYS_rmdir, a);
+	case 6:
+	case 7:
+		p->pl_what = "unlink";
+		return TCALL(s, SYS_unlink, a);
+	case 8:
+	case 9:
+		p->pl_what = "rename";
+		return TCALL(s, SYS_rename, a, b);
+	case 10:
+		p->pl_what = "link";
+		return TCALL(s, SYS_link, a, b);
+	case 11:
+		p->pl_what = "symlink";
+		value[20 + seed % 150] = '\0';
+		return TCALL(s, SYS_symlink, value, a);
+	case 12:
+		p->pl_what = "truncate";
+		return TCALL(s, SYS_truncate, a, seed % 100000);
+	case 13:
+		p->pl_what = "setxattr";
+		snprintf(b, sizeof(b), "user.x%u", seed % 5);
+		return TCALL(s, SYS_lsetxattr, a, b, value, seed % 200, 0);
+	case 14:
+		p->pl_what = "removexattr";
+		snprintf(b, sizeof(b), "user.x%u", seed % 5);
+		return TCALL(s, SYS_lremovexattr, a, b);
+	case 15:
+		p->pl_what = "mknod";
+		return TCALL(s, SYS_mknod, a, S_IFIFO | 0600, 0);
+	case 16:
+		p->pl_what = "renameat2";
+		return TCALL(s, SYS_renameat2, AT_FDCWD, a, AT_FDCWD, b, 2);
+	case 17:
+		p->pl_what = "chmod";
+		return TCALL(s, SYS_chmod, a, seed & 0777);
+	case 18:
+		p->pl_what = "fallocate";
+		return play_fallocate(s, a, seed);
+	default:
+		p->pl_what = "create";
+		return TCALL(s, SYS_mknod, a, S_IFREG | 0644, 0);
+	}
+}
+
+const char *
+tree_play(const struct tree_sys *a, const char *aroot, const struct tree_sys *b,
+    const char *broot, unsigned seed, unsigned n)
+{
+	static char text[1000];
+	struct play p = { .pl_seed = seed };
+	unsigned i;
+
+	for (i = 0; i < n; i++) {
+		unsigned op = next(&p.pl_seed) % 22, r;
+		int64_t x, y;
+
+		pick(&p, p.pl_a);
+		pick(&p, p.pl_b);
+		if (op == 4)
+			sprintf(p.pl_a, i % 2 ? "d%u" : "d4/e%u",
+			    next(&p.pl_seed) % 12);
+		r = next(&p.pl_seed);
+		if (op == 18 && (a->ts_nofalloc || b->ts_nofalloc))
+			continue;
+		x = play_one(a, aroot, &p, op, r);
+		y = play_one(b, broot, &p, op, r);
+		if (x != y) {
+			snprintf(text, sizeof(text),
+			    "step %u of seed %u: %s(%s, %s) is %lld, not %lld",
+			    i, seed, p.pl_what, p.pl_a, p.pl_b, (long long)y,
+			    (long long)x);
+			return text;
+		}
+	}
+	return NULL;
 }

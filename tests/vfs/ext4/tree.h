@@ -15,7 +15,9 @@
 /* Who answers system calls: `ts_proc`, or the host if that is NULL. */
 struct tree_sys {
 	struct quern_proc *ts_proc;
-	bool ts_damage; /* go on after errors, which damage may cause */
+	bool ts_notimes;  /* leave times out of lists */
+	bool ts_nofalloc; /* no fallocate: block maps */
+	bool ts_damage;   /* go on after errors, which damage may cause */
 };
 
 /* Make a raw call: >= 0 or -errno. */
@@ -46,6 +48,13 @@ void tree_make(const char *root, unsigned seed, unsigned files);
 
 /* Where two lists differ, or NULL.  In static memory. */
 const char *tree_differ(const struct tree_text *a, const struct tree_text *b);
+
+/*
+ * Do `n` random things to the trees below both roots, the same in both, and
+ * compare the results: NULL, or what differed.
+ */
+const char *tree_play(const struct tree_sys *a, const char *aroot,
+    const struct tree_sys *b, const char *broot, unsigned seed, unsigned n);
 
 /* Run a command of the host's, printf-like; its exit status. */
 int tree_run(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

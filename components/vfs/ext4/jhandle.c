@@ -392,10 +392,12 @@ needs_copy(const struct journal *j, const struct jbuf *jb)
 static void
 freeze(struct journal *j, struct qbuf *b)
 {
-	uint8_t *copy = qalloc(&jbuf_tag, j->j_bsize);
+	uint8_t *copy = NULL;
 	struct jbuf *jb;
 	bool need;
 
+	if ((j->j_cfg.jc_debug & JDEBUG_NOMEM) == 0)
+		copy = qalloc(&jbuf_tag, j->j_bsize);
 	qbuf_lock(b);
 	qspin_lock(&j->j_lock);
 	jb = b->bf_journal;
@@ -409,11 +411,10 @@ freeze(struct journal *j, struct qbuf *b)
 		jb->jb_frozen = copy;
 		j->j_stats.js_frozen++;
 		qspin_unlock(&j->j_lock);
-		copy = NULL;
+		qbuf_unlock(b);
+		return;
 	}
 	qbuf_unlock(b);
-	if (need && copy == NULL)
-		return;
 	qfree(copy);
 	qspin_lock(&j->j_lock);
 	jb = b->bf_journal;

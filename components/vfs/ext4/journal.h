@@ -69,6 +69,7 @@ struct journal_config {
 #define JDEBUG_NOFROZEN  8u  /* a committing block is changed in place */
 #define JDEBUG_NOCPFLUSH 16u /* no flush before the log's tail moves */
 #define JDEBUG_NOHELD    32u /* blocks are written in place before commit */
+#define JDEBUG_NOMEM     64u /* no bug: there is no memory to copy blocks */
 
 /* A handle.  Its members are the journal's, but for those with [I]. */
 struct jhandle {

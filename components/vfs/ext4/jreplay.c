@@ -395,7 +395,9 @@ check_fast(struct replay *rp)
 	    f.jf_tid_le != rp->rp_end)
 		return 0;
 	qlog(j->j_k, QUERN_LOG_ERR,
-	    "%s: journal: fast commits can't be replayed", j->j_cfg.jc_name);
+	    "%s: journal: has fast commits (fast_commit), which only e2fsck "
+	    "replays",
+	    j->j_cfg.jc_name);
 	return -Q_EOPNOTSUPP;
 }
 

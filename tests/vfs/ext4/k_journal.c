@@ -102,6 +102,7 @@ new_toy(struct kenv *e, uint64_t seed)
 	t->nthr = 1 + (unsigned)(seed % TOY_NTHR);
 	t->csum = seed % 2 == 0;
 	t->wide = seed % 3 == 0;
+	t->debug = seed % 7 == 0 ? JDEBUG_NOMEM : 0;
 	t->seq = seed % 5 == 0 ? UINT32_MAX - 3 : 1;
 	return t;
 }
@@ -505,7 +506,7 @@ kjournal_crash(struct kenv *e)
 	struct quern_sim_disk *d = NULL;
 	bool was_cut;
 
-	t->debug = kc->debug;
+	t->debug |= kc->debug;
 	t->fails = true;
 	t->ops = kc->ops;
 	KCHECK_EQ(e, quern_sim_disk(e->sim, "d", &dc, &d), 0);

@@ -654,9 +654,8 @@ fill_range(struct qvnode *v, uint64_t off, uint64_t end)
 {
 	struct qpage *pg;
 	uint64_t i;
-	int error;
+	int error = 0;
 
-	error = tmpfs_reserve(v, off, end - off);
 	for (i = off / QUERN_PAGE_SIZE; error == 0 && i * QUERN_PAGE_SIZE < end;
 	     i++) {
 		error = qpcache_page(v, i, true, &pg);

@@ -161,6 +161,7 @@ START_TEST(reads)
 	ck_assert_msg(diff == NULL, "%s: want %s\n%s", images[_i].name, diff,
 	    lines == NULL ? "" : lines);
 	ck_assert_uint_eq(got.tt_errors, 0);
+	free(got.tt_p);
 	end_kernel(k, p);
 	unlink(image);
 }
@@ -216,6 +217,9 @@ write_image(const char *name, const char *options, unsigned seed)
 	ck_assert_msg(diff == NULL, "%s: then %s\n%s", name, diff,
 	    lines == NULL ? "" : lines);
 	end_kernel(k, p);
+	free(host_list.tt_p);
+	free(got.tt_p);
+	free(again.tt_p);
 	unlink(image);
 	tree_run("rm -rf %s", path);
 }
@@ -226,6 +230,62 @@ START_TEST(writes)
 	    strcmp(images[_i].name, "mmp") != 0)
 		write_image(images[_i].name, images[_i].options,
 		    (unsigned)_i + 1);
+}
+END_TEST
+
+/* ---- what is refused ------------------------------------------------------------ */
+
+static const struct {
+	const char *name, *options, *command;
+	unsigned flags;
+	int result;
+	const char *line;
+} refusals[] = {
+	{ "unknown", "", "ssv feature_incompat 0x80002c2", 1, -EOPNOTSUPP,
+	    "FEATURE_I27" },
+	{ "unknown_ro", "", "ssv feature_ro_compat 0x400006b", 0, 0,
+	    "FEATURE_R26" },
+	{ "casefold", "-O casefold", NULL, 1, -EOPNOTSUPP, "casefold" },
+	{ "encrypt", "-O encrypt", NULL, 1, -EOPNOTSUPP, "encrypt" },
+	{ "journal_dev", "-O journal_dev", NULL, 1, -EOPNOTSUPP,
+	    "journal_dev" },
+	{ "external", "", "ssv journal_inum 0", 1, -EOPNOTSUPP,
+	    "external journal" },
+	{ "mmp", "-O mmp", NULL, 0, 0, "mmp" },
+	{ "quota", "-O quota", NULL, 0, 0, "quota" },
+};
+
+START_TEST(refuses)
+{
+	char image[3100];
+	struct quern_proc *p;
+	struct quern *k;
+	int64_t r;
+
+	snprintf(image, sizeof(image), "%s/r_%s", dir, refusals[_i].name);
+	/* Without checksums, so that debugfs can say anything. */
+	ck_assert_int_eq(tree_run("mke2fs -q -F -t ext4 -O ^metadata_csum %s "
+				  "%s 8M >/dev/null 2>&1",
+			     refusals[_i].options, image),
+	    0);
+	if (refusals[_i].command != NULL)
+		ck_assert_int_eq(
+		    tree_run("debugfs -w -R '%s' %s >/dev/null 2>&1",
+			refusals[_i].command, image),
+		    0);
+	k = make_kernel(&p);
+	r = mount_image(p, image, refusals[_i].flags);
+	ck_assert_msg(r == refusals[_i].result, "%s: %lld\n%s",
+	    refusals[_i].name, (long long)r, lines == NULL ? "" : lines);
+	ck_assert_msg(lines != NULL && strstr(lines, refusals[_i].line) != NULL,
+	    "%s: %s", refusals[_i].name, lines == NULL ? "" : lines);
+	if (r == 0) {
+		struct tree_sys s = { .ts_proc = p };
+
+		ck_assert_int_eq(TCALL(&s, SYS_mkdir, "/mnt/d", 0755), -EROFS);
+	}
+	end_kernel(k, p);
+	unlink(image);
 }
 END_TEST
 
@@ -246,6 +306,11 @@ main(void)
 	tcase_set_timeout(tc, 120);
 	tcase_add_loop_test(tc, writes, 0,
 	    (int)(sizeof(images) / sizeof(images[0])));
+	suite_add_tcase(s, tc);
+	tc = tcase_create("refuse");
+	tcase_set_timeout(tc, 60);
+	tcase_add_loop_test(tc, refuses, 0,
+	    (int)(sizeof(refusals) / sizeof(refusals[0])));
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);
 	srunner_run_all(sr, CK_NORMAL);

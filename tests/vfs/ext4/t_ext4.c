@@ -289,6 +289,79 @@ START_TEST(refuses)
 }
 END_TEST
 
+/* ---- room ----------------------------------------------------------------------- */
+
+static int64_t
+fill(const struct tree_sys *s, const char *path, int64_t max)
+{
+	static char buf[4096];
+	int64_t fd = TCALL(s, SYS_open, path, O_CREAT | O_WRONLY, 0644);
+	int64_t at, n = 0;
+
+	ck_assert_int_ge(fd, 0);
+	for (at = 0; at < max; at += n) {
+		memset(buf, 1 + (int)(at >> 12) % 200, sizeof(buf));
+		n = TCALL(s, SYS_write, fd, buf, sizeof(buf));
+		if (n <= 0)
+			break;
+	}
+	ck_assert_int_eq(TCALL(s, SYS_fsync, fd), 0);
+	ck_assert_int_eq(TCALL(s, SYS_close, fd), 0);
+	return n < 0 && at == 0 ? n : at;
+}
+
+/* A large file in few extents; a full disk; nothing of what was accepted is lost. */
+START_TEST(room)
+{
+	static const char *const kinds[] = { "-t ext4", "-t ext2",
+		"-t ext4 -b 1024", "-t ext4 -O bigalloc -C 65536",
+		"-t ext4 -O ^has_journal" };
+	char image[3100], buf[4096];
+	struct tree_sys s = { 0 };
+	struct quern_proc *p;
+	struct quern *k;
+	int64_t big, more, fd, at, r;
+
+	snprintf(image, sizeof(image), "%s/room%d", dir, _i);
+	ck_assert_int_eq(tree_run("mke2fs -q -F %s %s 48M >/dev/null 2>&1",
+			     kinds[_i], image),
+	    0);
+	k = make_kernel(&p);
+	ck_assert_int_eq(mount_image(p, image, 0), 0);
+	s.ts_proc = p;
+	big = fill(&s, "/mnt/big", 16 << 20);
+	ck_assert_int_eq(big, 16 << 20);
+	more = fill(&s, "/mnt/more", 1 << 30);
+	ck_assert_msg(more > 10 << 20 && more < 48 << 20, "%lld",
+	    (long long)more);
+	ck_assert_int_eq(fill(&s, "/mnt/none", 1 << 20), -ENOSPC);
+	fd = TCALL(&s, SYS_open, "/mnt/more", O_RDONLY);
+	for (at = 0; at < more; at += r) {
+		r = TCALL(&s, SYS_read, fd, buf, sizeof(buf));
+		ck_assert_msg(r > 0, "%lld at %lld", (long long)r,
+		    (long long)at);
+		ck_assert_int_eq(buf[0], (char)(1 + (int)(at >> 12) % 200));
+	}
+	(void)TCALL(&s, SYS_close, fd);
+	ck_assert_int_eq(TCALL(&s, SYS_unlink, "/mnt/more"), 0);
+	ck_assert_int_ge(fill(&s, "/mnt/again", 1 << 20), 1 << 20);
+	end_kernel(k, p);
+	ck_assert_int_eq(tree_run("e2fsck -fn %s >%s/fsck 2>&1 || "
+				  "{ head -40 %s/fsck; exit 1; }",
+			     image, dir, dir),
+	    0);
+	if (_i != 1)
+		ck_assert_int_eq(
+		    tree_run("debugfs -R 'ex /big' %s 2>/dev/null |"
+			     " awk '$1 ~ /0\\/|1\\// && "
+			     "$2 ~ /[0-9]/ { n++ } "
+			     "END { exit n < 1 || n > 12 }'",
+			image),
+		    0);
+	unlink(image);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -306,6 +379,10 @@ main(void)
 	tcase_set_timeout(tc, 120);
 	tcase_add_loop_test(tc, writes, 0,
 	    (int)(sizeof(images) / sizeof(images[0])));
+	suite_add_tcase(s, tc);
+	tc = tcase_create("room");
+	tcase_set_timeout(tc, 120);
+	tcase_add_loop_test(tc, room, 0, 5);
 	suite_add_tcase(s, tc);
 	tc = tcase_create("refuse");
 	tcase_set_timeout(tc, 60);

@@ -19,12 +19,6 @@ struct filling {
 	int fl_error;  /* -EINVAL: not even one */
 };
 
-static uint8_t
-type_of(uint32_t mode)
-{
-	return (uint8_t)((mode & Q_S_IFMT) >> 12);
-}
-
 /* The offset of an entry is where the next one is. */
 static int
 fill(void *arg, const char *name, size_t len, uint64_t ino, uint32_t type,
@@ -50,13 +44,13 @@ fill(void *arg, const char *name, size_t len, uint64_t ino, uint32_t type,
 		d->d_off = pos;
 		d->d_reclen = (uint16_t)size;
 		memcpy(fl->fl_last + head, name, len);
-		fl->fl_last[size - 1] = (char)type_of(type);
+		fl->fl_last[size - 1] = (char)type;
 	} else {
 		d64 = (struct q_dirent64 *)(void *)fl->fl_last;
 		d64->d_ino = ino;
 		d64->d_off = (int64_t)pos;
 		d64->d_reclen = (uint16_t)size;
-		d64->d_type = type_of(type);
+		d64->d_type = (uint8_t)type;
 		memcpy(fl->fl_last + head, name, len);
 	}
 	fl->fl_len += size;

@@ -292,7 +292,7 @@ struct qrename {
 
 /*
  * Told of an entry by vo_readdir: not 0 ends it, and this entry comes again.
- * `pos` is where the next one is found.
+ * `type` is Q_DT_*, `pos` where the next one is found.
  */
 typedef int qreaddir_fn(void *arg, const char *name, size_t len, uint64_t ino,
     uint32_t type, uint64_t pos);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 
 #include "conf.h"
 
@@ -286,10 +287,18 @@ symlink_long(struct conf *c)
 	static const unsigned lens[] = { 1, 59, 60, 61, 255, 256, 1000, 4000,
 		4095 };
 	char buf[4200], name[16];
+	struct statfs st;
 	unsigned i;
 
+	OK(c, SYS(c, SYS_statfs, ".", &st));
 	for (i = 0; i < sizeof(lens) / sizeof(lens[0]); i++) {
 		snprintf(name, sizeof(name), "l%u", lens[i]);
+		/* One block takes it, or it is too long. */
+		if ((long)lens[i] >= st.f_bsize) {
+			IS(c, c_symlink(c, many('t', lens[i]), name),
+			    -ENAMETOOLONG);
+			continue;
+		}
 		OK(c, c_symlink(c, many('t', lens[i]), name));
 		memset(buf, 0, sizeof(buf));
 		IS(c, SYS(c, SYS_readlink, name, buf, sizeof(buf)), lens[i]);

@@ -43,6 +43,10 @@ struct conf_case {
 extern const struct conf_case conf_names[], conf_open[], conf_attrs[],
     conf_data[], conf_dirs[];
 
+/* Case number `i` of all tables, or NULL; how many there are. */
+const struct conf_case *conf_nth(int i);
+int conf_count(void);
+
 /* Make a call; unused arguments are anything. */
 int64_t conf_sys(struct conf *c, unsigned nr, uint64_t a, uint64_t b,
     uint64_t d, uint64_t e, uint64_t f);

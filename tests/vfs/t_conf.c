@@ -22,35 +22,6 @@
 
 #include "conf.h"
 
-static const struct conf_case *const tables[] = { conf_names, conf_open,
-	conf_attrs, conf_dirs, conf_data };
-
-#define NTABLE (sizeof(tables) / sizeof(tables[0]))
-
-/* Case number `i` of all, or NULL. */
-static const struct conf_case *
-nth_case(int i)
-{
-	const struct conf_case *cc;
-	unsigned t;
-
-	for (t = 0; t < NTABLE; t++)
-		for (cc = tables[t]; cc->name != NULL; cc++)
-			if (i-- == 0)
-				return cc;
-	return NULL;
-}
-
-static int
-count_cases(void)
-{
-	int n = 0;
-
-	while (nth_case(n) != NULL)
-		n++;
-	return n;
-}
-
 /* ---- the host ---------------------------------------------------------------- */
 
 static int64_t
@@ -123,7 +94,7 @@ START_TEST(host_tmpfs)
 	struct statfs st;
 
 	if (statfs("/dev/shm", &st) == 0 && st.f_type == 0x01021994)
-		run_host("/dev/shm", nth_case(_i));
+		run_host("/dev/shm", conf_nth(_i));
 }
 END_TEST
 
@@ -134,7 +105,7 @@ START_TEST(host_disk)
 
 	/* Whatever it is; overlays and the like have rules of their own. */
 	if (dir != NULL && statfs(dir, &st) == 0 && st.f_type == 0xef53)
-		run_host(dir, nth_case(_i));
+		run_host(dir, conf_nth(_i));
 }
 END_TEST
 
@@ -203,7 +174,7 @@ run_quern(struct quern_host host, const struct conf_case *cc, char *failure,
 
 START_TEST(quern_tmpfs)
 {
-	const struct conf_case *cc = nth_case(_i);
+	const struct conf_case *cc = conf_nth(_i);
 	char failure[400] = "";
 
 	run_quern(quern_posix(), cc, failure, sizeof(failure));
@@ -228,7 +199,7 @@ task_main(void *arg)
 START_TEST(quern_sim_tmpfs)
 {
 	struct quern_sim_config sc = { .log = drop_line };
-	struct task t = { .cc = nth_case(_i) };
+	struct task t = { .cc = conf_nth(_i) };
 
 	for (sc.seed = 1; sc.seed <= 3; sc.seed++) {
 		ck_assert_int_eq(quern_sim_create(&sc, &t.w), 0);
@@ -248,7 +219,7 @@ main(void)
 	Suite *s = suite_create("conformance");
 	TCase *tc;
 	SRunner *sr;
-	int failed, n = count_cases();
+	int failed, n = conf_count();
 
 #define ADD(name)                            \
 	tc = tcase_create(#name);            \

@@ -599,12 +599,12 @@ tmpfs_readdir(struct qvnode *dir, uint64_t *posp, qreaddir_fn *emit, void *arg)
 	struct entry *e;
 
 	if (*posp == 0) {
-		if (emit(arg, ".", 1, dir->v_ino, Q_S_IFDIR, 1) != 0)
+		if (emit(arg, ".", 1, dir->v_ino, Q_DT_DIR, 1) != 0)
 			return 0;
 		*posp = 1;
 	}
 	if (*posp == 1) {
-		if (emit(arg, "..", 2, d->n_parent->v_ino, Q_S_IFDIR, 2) != 0)
+		if (emit(arg, "..", 2, d->n_parent->v_ino, Q_DT_DIR, 2) != 0)
 			return 0;
 		*posp = 2;
 	}
@@ -617,7 +617,7 @@ tmpfs_readdir(struct qvnode *dir, uint64_t *posp, qreaddir_fn *emit, void *arg)
 		if (e->e_cookie + 1 < *posp)
 			continue;
 		if (emit(arg, e->e_name, e->e_len, e->e_vnode->v_ino,
-			qvnode_type(e->e_vnode), e->e_cookie + 2) != 0)
+			qvnode_type(e->e_vnode) >> 12, e->e_cookie + 2) != 0)
 			break;
 		*posp = e->e_cookie + 2;
 	}

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The conformance suite on disks: ext4 and ext2 as mke2fs makes them, in memory.
+ * After each case the file system is unmounted, e2fsck finds nothing wrong, and
+ * it can be mounted again.
+ */
+#include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <quern/ext4.h>
+#include <quern/posix.h>
+#include <quern/quern.h>
+#include <quern/tmpfs.h>
+#include <quern/vfs.h>
+
+#include "conf.h"
+
+#define SIZE ((size_t)16 << 20)
+
+static const struct kind {
+	const char *name, *options;
+	unsigned lacks; /* CONF_*: what it does not have */
+} kinds[] = {
+	{ "ext4", "-t ext4", 0 },
+	{ "ext4 with blocks of 1 KiB", "-t ext4 -b 1024", 0 },
+	{ "ext4 without a journal", "-t ext4 -O ^has_journal", 0 },
+	{ "ext2", "-t ext2", CONF_HOLES },
+};
+
+#define NKIND ((int)(sizeof(kinds) / sizeof(kinds[0])))
+
+static bool have_tools;
+
+static const struct quern_component *const components[] = { &qvfs, &qtmpfs,
+	&qext4, NULL };
+
+static int64_t
+quern_call(struct conf *c, unsigned nr, const uint64_t a[6])
+{
+	return quern_syscall(c->c_proc, nr, a);
+}
+
+static void
+show_line(void *arg, int level, const char *line)
+{
+	(void)arg;
+	if (level <= QUERN_LOG_WARN)
+		fprintf(stderr, "%s\n", line);
+}
+
+static void
+note_panic(void *arg, const char *message)
+{
+	struct conf *c = arg;
+
+	snprintf(c->c_failure, sizeof(c->c_failure), "panic: %s", message);
+}
+
+/* Run a command; its exit status. */
+static int
+run(const char *fmt, const char *a, const char *b)
+{
+	char command[600];
+
+	snprintf(command, sizeof(command), fmt, a, b);
+	return system(command);
+}
+
+/* What is in the file `path`, SIZE bytes. */
+static void
+load(const char *path, char *image)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(read(fd, image, SIZE), (ssize_t)SIZE);
+	close(fd);
+}
+
+static void
+store(const char *path, const char *image)
+{
+	int fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(write(fd, image, SIZE), (ssize_t)SIZE);
+	close(fd);
+}
+
+/* Mount the image on /mnt, in a directory of it do the case, unmount. */
+static void
+use_image(struct conf *c, struct quern *k, const struct conf_case *cc)
+{
+	int e;
+
+	conf_is(c, quern_mkdir(c->c_proc, "/mnt", 0755), 0, "mkdir", __FILE__,
+	    __LINE__);
+	e = quern_mount(c->c_proc, "image", "/mnt", "", 0, "");
+	if (!conf_is(c, e, 0, "mount", __FILE__, __LINE__))
+		return;
+	conf_is(c, quern_mkdir(c->c_proc, "/mnt/work", 0755), 0, "mkdir",
+	    __FILE__, __LINE__);
+	conf_is(c, quern_chdir(c->c_proc, "/mnt/work"), 0, "chdir", __FILE__,
+	    __LINE__);
+	cc->fn(c);
+	/* Whatever the case left open. */
+	(void)quern_proc_destroy(c->c_proc);
+	conf_is(c, quern_proc_create(k, &c->c_proc), 0, "process", __FILE__,
+	    __LINE__);
+	e = quern_umount2(c->c_proc, "/mnt", 0);
+	conf_is(c, e, 0, "umount", __FILE__, __LINE__);
+	e = quern_mount(c->c_proc, "image", "/mnt", "", 1, "");
+	conf_is(c, e, 0, "second mount", __FILE__, __LINE__);
+	e = quern_umount2(c->c_proc, "/mnt", 0);
+	conf_is(c, e, 0, "second umount", __FILE__, __LINE__);
+}
+
+static void
+run_case(const struct kind *kind, const struct conf_case *cc, char *image,
+    struct conf *c)
+{
+	struct quern_config cfg = { .host = quern_posix(),
+		.ncpu = 2,
+		.components = components,
+		.log = show_line,
+		.panic = note_panic,
+		.arg = c };
+	uint64_t leaks = 0;
+	struct qdisk *d;
+	struct quern *k;
+	int error;
+
+	(void)kind;
+	ck_assert_int_eq(quern_create(&cfg, &k), 0);
+	ck_assert_int_eq(quern_proc_create(k, &c->c_proc), 0);
+	error = quern_disk_memory(k, "image", image, SIZE, 0, &d);
+	ck_assert_int_eq(error, 0);
+	use_image(c, k, cc);
+	if (c->c_failure[0] == '\0')
+		conf_is(c, quern_disk_close(d), 0, "close", __FILE__, __LINE__);
+	error = quern_destroy_count(k, &leaks);
+	if (c->c_failure[0] == '\0' && (error != 0 || leaks != 0))
+		snprintf(c->c_failure, sizeof(c->c_failure),
+		    "destroy: %d, %llu objects left", error,
+		    (unsigned long long)leaks);
+}
+
+START_TEST(disks)
+{
+	const struct kind *kind = &kinds[_i % NKIND];
+	const struct conf_case *cc = conf_nth(_i / NKIND);
+	struct conf c = { .c_call = quern_call, .c_root = true };
+	const char *dir = getenv("TMPDIR");
+	char *image = malloc(SIZE);
+	char path[256];
+	int status;
+
+	if (!have_tools || (cc->needs & kind->lacks) != 0) {
+		free(image);
+		return;
+	}
+	snprintf(path, sizeof(path), "%s/conf%d.img",
+	    dir != NULL ? dir : "/tmp", _i);
+	ck_assert_int_eq(run("mke2fs -q -F %s '%s' 16M >/dev/null 2>&1",
+			     kind->options, path),
+	    0);
+	load(path, image);
+	run_case(kind, cc, image, &c);
+	ck_assert_msg(c.c_failure[0] == '\0', "%s, %s: %s", cc->name,
+	    kind->name, c.c_failure);
+	store(path, image);
+	status = run("e2fsck -fn '%s' >'%s.log' 2>&1", path, path);
+	if (status != 0)
+		(void)run("cat '%s.log' >&2%s", path, "");
+	ck_assert_msg(status == 0, "%s, %s: e2fsck: status %d", cc->name,
+	    kind->name, status);
+	unlink(path);
+	(void)run("rm -f '%s.log'%s", path, "");
+	free(image);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("conformance on disks");
+	TCase *tc = tcase_create("disks");
+	char path[1024];
+	SRunner *sr;
+	int failed;
+
+	snprintf(path, sizeof(path), "%s:/sbin:/usr/sbin", getenv("PATH"));
+	setenv("PATH", path, 1);
+	have_tools = system("command -v mke2fs e2fsck >/dev/null") == 0;
+	if (!have_tools)
+		printf("ok # SKIP e2fsprogs is not there\n");
+	tcase_set_timeout(tc, 60);
+	tcase_add_loop_test(tc, disks, 0,
+	    have_tools ? conf_count() * NKIND : 0);
+	suite_add_tcase(s, tc);
+	sr = srunner_create(s);
+	srunner_run_all(sr, CK_NORMAL);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed != 0;
+}

@@ -155,9 +155,9 @@ use(struct journal *j, struct qbufcache *c)
 	struct qbuf *b;
 
 	must(journal_start(j) == 0, "a clean journal does not start");
-	must(journal_begin(j, 2, &h) == 0 && qbuf_read(c, 1, &b) == 0 &&
-		journal_get_write(h, b) == 0,
-	    "a handle that does not work");
+	must(journal_begin(j, 2, &h) == 0, "a handle that does not open");
+	must(qbuf_read(c, 1, &b) == 0, "a block that can't be read");
+	must(journal_get_write(h, b) == 0, "a block that can't be changed");
 	qbuf_lock(b);
 	b->bf_data[0] ^= 1;
 	qbuf_unlock(b);

@@ -167,6 +167,26 @@ START_TEST(reads)
 }
 END_TEST
 
+/* A process that may do what we may: the host's tests are the same user's. */
+static struct quern_proc *
+make_user(struct quern *k, struct quern_proc *root)
+{
+	struct tree_sys s = { .ts_proc = root };
+	struct quern_proc *p;
+	unsigned u = getuid(), g = getgid();
+
+	ck_assert_int_eq(quern_proc_create(k, &p), 0);
+	if (geteuid() == 0)
+		return p;
+	/* It was, if this is read-only. */
+	(void)TCALL(&s, SYS_chown, "/mnt", u, g);
+	s.ts_proc = p;
+	ck_assert_int_eq(TCALL(&s, SYS_setgroups, 0, 0), 0);
+	ck_assert_int_eq(TCALL(&s, SYS_setresgid, g, g, g), 0);
+	ck_assert_int_eq(TCALL(&s, SYS_setresuid, u, u, u), 0);
+	return p;
+}
+
 /* What was done to an image and to a directory of the host's is the same. */
 static void
 write_image(const char *name, const char *options, unsigned seed)
@@ -191,7 +211,7 @@ write_image(const char *name, const char *options, unsigned seed)
 	r = mount_image(p, image, 0);
 	ck_assert_msg(r == 0, "%s: mount: %s: %s", name, strerror((int)-r),
 	    lines == NULL ? "" : lines);
-	s.ts_proc = p;
+	s.ts_proc = make_user(k, p);
 	s.ts_nofalloc = strstr(options, "ext2") != NULL ||
 	    strstr(options, "ext3") != NULL ||
 	    strstr(options, "^extent") != NULL;
@@ -203,6 +223,7 @@ write_image(const char *name, const char *options, unsigned seed)
 	diff = tree_differ(&host_list, &got);
 	ck_assert_msg(diff == NULL, "%s: want %s\n%s", name, diff,
 	    lines == NULL ? "" : lines);
+	ck_assert_int_eq(quern_proc_destroy(s.ts_proc), 0);
 	end_kernel(k, p);
 	ck_assert_msg(tree_run("e2fsck -fn %s >%s/fsck 2>&1 || "
 			       "{ head -40 %s/fsck; exit 1; }",
@@ -211,11 +232,12 @@ write_image(const char *name, const char *options, unsigned seed)
 	k = make_kernel(&p);
 	r = mount_image(p, image, 1);
 	ck_assert_msg(r == 0, "%s: mount again: %s", name, strerror((int)-r));
-	s.ts_proc = p;
+	s.ts_proc = make_user(k, p);
 	tree_list(&s, "/mnt", &again);
 	diff = tree_differ(&host_list, &again);
 	ck_assert_msg(diff == NULL, "%s: then %s\n%s", name, diff,
 	    lines == NULL ? "" : lines);
+	ck_assert_int_eq(quern_proc_destroy(s.ts_proc), 0);
 	end_kernel(k, p);
 	free(host_list.tt_p);
 	free(got.tt_p);

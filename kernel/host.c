@@ -183,7 +183,7 @@ any_surplus(struct quern *k)
 static QCOLD void
 release_slow(struct quern *k, struct qcpu *v, struct qhost *home)
 {
-	struct qhost *wanter = NULL, *idler = NULL;
+	struct qhost *wanter = NULL, *idler = NULL, *leader = NULL;
 	bool work;
 
 	/* From here on as if it had been given away by an exchange. */
@@ -200,15 +200,18 @@ release_slow(struct quern *k, struct qcpu *v, struct qhost *home)
 	hspin_lock(k, &k->k_idle_lock);
 	if (k->k_nwant != 0)
 		wanter = next_wanter(k);
-	if (k->k_nidle != 0 && (work || !leader_covers(k, v))) {
+	if (k->k_nidle != 0) {
 		if (work && home != NULL && home->h_idle != QIDLE_NONE)
 			idler = home;
-		else
-			idler = elect(k);
+		/* Also then: another may steal the work before it comes. */
+		if (!leader_covers(k, v) || (work && idler == NULL))
+			leader = elect(k);
 	}
 	hspin_unlock(&k->k_idle_lock);
 	kick(k, wanter);
 	kick(k, idler);
+	if (leader != idler)
+		kick(k, leader);
 }
 
 /*

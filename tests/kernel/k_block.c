@@ -537,6 +537,92 @@ canceled(struct kenv *e)
 	run_in_kernel(e, of_a_canceler);
 }
 
+/* ---- requests in flight while threads move about ------------------------------ */
+
+struct movers {
+	struct kenv *e;
+	struct quern *k;
+	struct qdisk *d;
+};
+
+static void
+reader_thread(void *arg)
+{
+	struct movers *m = arg;
+	char buf[512];
+
+	KCHECK_EQ(m->e, qdisk_read(m->d, 0, buf, sizeof(buf)), 0);
+}
+
+static int64_t
+movers_body(void *arg)
+{
+	struct movers *m = arg;
+	struct qthread *t[2];
+	char buf[512];
+	unsigned i, j;
+
+	for (i = 0; i < 6; i++) {
+		for (j = 0; j < 2; j++)
+			KCHECK_EQ(m->e,
+			    qthread_create(m->k, "reader", reader_thread, m,
+				QPRIO_NORMAL, QCPU_ANY, &t[j]),
+			    0);
+		KCHECK_EQ(m->e, qdisk_read(m->d, 512, buf, sizeof(buf)), 0);
+		for (j = 0; j < 2; j++)
+			qthread_join(t[j]);
+	}
+	return 0;
+}
+
+static void
+mover(void *arg)
+{
+	struct movers *m = arg;
+
+	KCHECK_EQ(m->e, kcall(m->k, movers_body, m), 0);
+}
+
+static int64_t
+open_mover_disk(void *arg)
+{
+	struct movers *m = arg;
+
+	return qdisk_open(m->k, "sim:d", 0, &m->d);
+}
+
+static int64_t
+close_mover_disk(void *arg)
+{
+	struct movers *m = arg;
+
+	return qdisk_close(m->d);
+}
+
+/*
+ * A vCPU is given away with a request in flight and a thread ready, which
+ * another steals: somebody still waits for the request.
+ */
+static void
+moving_threads(struct kenv *e)
+{
+	struct quern_sim_disk_config dc = { .size = SIZE, .latency_ns = 3000 };
+	struct quern_sim_disk *d;
+	struct movers m = { .e = e };
+
+	KCHECK_EQ(e, quern_sim_disk(e->sim, "d", &dc, &d), 0);
+	m.k = kenv_kernel(e);
+	if (m.k == NULL)
+		return;
+	if (KCHECK_EQ(e, kcall(m.k, open_mover_disk, &m), 0)) {
+		kspawn(e, mover, &m);
+		mover(&m);
+		kjoin(e);
+		KCHECK_EQ(e, kcall(m.k, close_mover_disk, &m), 0);
+	}
+	kenv_destroy(e, m.k);
+}
+
 /* Has this process an io_uring?  The host may refuse it, or do without. */
 static bool
 have_ring(void)
@@ -844,6 +930,10 @@ const struct kcase kblock_cases[] = {
 	{ .name = "world_disk", .body = world_disk, .seeds = 100 },
 	{ .name = "file_disk", .body = file_disk },
 	{ .name = "file_disk_noring", .body = file_disk_noring },
+	{ .name = "moving_threads",
+	    .body = moving_threads,
+	    .seeds = 2000,
+	    .nohost = true },
 	{ .name = "canceled", .body = canceled, .seeds = 40, .nohost = true },
 	{ .name = "cached", .body = cached },
 	{ .name = "beginner_ends", .body = beginner_ends },

@@ -36,6 +36,9 @@ START_TEST(crashes)
 	kmust("crashes", ktest_explore(kjournal_crash, 1, worlds(400), &few));
 	kmust("crashes",
 	    ktest_explore(kjournal_crash, 1000, worlds(300), &many));
+	/* Nobody waited for a request of a vCPU given away with other work. */
+	kmust("crashes", ktest_explore(kjournal_crash, 779084, 1, &few));
+	kmust("crashes", ktest_explore(kjournal_crash, 779084, 1, &many));
 }
 END_TEST
 

@@ -94,12 +94,12 @@ busy(struct state *s)
 	int fd[2];
 	char c = 'x';
 
+	qmutex_init(&s->m, "traced");
+	KCHECK_EQ(s->e, kcall(s->k, busy_body, s), 0);
 	if (KCHECK_EQ(s->e, quern_disk_ram(s->k, "ram", 65536, &d), 0)) {
 		KCHECK_EQ(s->e, quern_disk_write(d, 512, sector, 512), 0);
 		KCHECK_EQ(s->e, quern_disk_close(d), 0);
 	}
-	qmutex_init(&s->m, "traced");
-	KCHECK_EQ(s->e, kcall(s->k, busy_body, s), 0);
 	if (!KCHECK_EQ(s->e, quern_proc_create(s->k, &p), 0))
 		return;
 	KCHECK_EQ(s->e, quern_pipe2(p, fd, 0), 0);
@@ -153,7 +153,7 @@ shows(struct kenv *e)
 	well_formed(e, &t, &n);
 	KCHECK_EQ(e, n, 0);
 	free(t.p);
-	KCHECK_EQ(e, quern_trace_start(s.k, 1024), 0);
+	KCHECK_EQ(e, quern_trace_start(s.k, 1u << 17), 0);
 	busy(&s);
 	quern_trace_stop(s.k);
 	write_trace(e, s.k, &t);

@@ -3,11 +3,9 @@
  * ext2, ext3 and ext4.
  *
  * A program that lists `qext4` among its components mounts disks that mke2fs
- * made, as "ext4", "ext3" or "ext2", which are the same driver.  Options, for
- * mount(2):
- *
- *	noload		don't replay the journal, mount read-only
- *	errors=MODE	ignored: what is damaged becomes read-only
+ * made, as "ext4", "ext3" or "ext2", which are the same driver.  Options for
+ * mount(2) are accepted and ignored: what is damaged becomes read-only, whatever
+ * errors= says, and a journal that needs it is always replayed.
  */
 #ifndef QUERN_EXT4_H
 #define QUERN_EXT4_H

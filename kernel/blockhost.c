@@ -161,8 +161,9 @@ completed(void *k, struct quern_event *ev)
 		host_submit(&hd->hd_disk, &b, 1);
 		return;
 	}
-	finish(b, ev->e_result);
+	/* First: the disk may be gone once its last request has ended. */
 	submit_waiting(hd);
+	finish(b, ev->e_result);
 }
 
 static void
@@ -181,18 +182,26 @@ fill(struct hostdisk *hd, struct qbio *b, struct quern_blk_op *op)
 static void
 enqueue(struct hostdisk *hd, struct qbio *b)
 {
-	bool arm;
+	bool armed;
 
-	qspin_lock(&hd->hd_lock);
 	qlist_init(&b->b_link);
-	qlist_append(&hd->hd_wait, &b->b_link);
-	arm = !hd->hd_armed;
-	hd->hd_armed = true;
-	qspin_unlock(&hd->hd_lock);
-	/* Not under the lock: arming waits for the function, which takes it. */
-	if (arm)
+	/*
+	 * Armed before the request is on the list: once it is, it may end, and
+	 * the disk go.  And not under the lock, since arming waits for the
+	 * function, which takes it.
+	 */
+	for (;;) {
+		qspin_lock(&hd->hd_lock);
+		armed = hd->hd_armed;
+		if (armed)
+			qlist_append(&hd->hd_wait, &b->b_link);
+		hd->hd_armed = true;
+		qspin_unlock(&hd->hd_lock);
+		if (armed)
+			return;
 		qtimer_arm(&hd->hd_retry,
 		    qclock_mono(hd->hd_disk.qd_k) + RETRY_NS);
+	}
 }
 
 static void

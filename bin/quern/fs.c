@@ -3,6 +3,7 @@
  * `quern fs`: opening images, and what its commands share.
  */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,37 +25,103 @@ const char fs_command_usage[] =
     "  ls [-laR1] [PATH...]      list files\n"
     "  cat PATH...               print files\n"
     "  stat PATH...              attributes\n"
-    "  get [-r] PATH... TO       copy out of the image\n"
+    "  get PATH... TO            copy out of the image, as cp -a\n"
+    "  put PATH... TO            copy into the image, as cp -a\n"
     "  find [PATH...]            every file below\n"
     "  df                        room\n"
     "  info                      what the image is\n"
     "  write PATH                standard input into a file\n"
     "  mkdir [-p] PATH...        make directories\n"
     "  rm [-rf] PATH...          remove files\n"
+    "  cp [-ar] FROM... TO       copy within the image\n"
     "  mv FROM... TO             move files\n"
     "  ln [-s] TARGET PATH       make another name, or a symlink\n"
     "  chmod MODE PATH...        set permissions (octal)\n"
     "  touch PATH...             make files, or set their times\n"
     "  truncate SIZE PATH...     cut or lengthen files\n"
+    "  script [-k] FILE          commands, one a line (-: standard input)\n"
     "\n"
     "Exit status: 0; 1 if something did not work; 2 for usage.\n";
 
+/* ---- signals ------------------------------------------------------------------ */
+
+/*
+ * A signal that would end the program ends the command instead: the operation
+ * under way is finished, the image closed, and then the program dies of it.  The
+ * second one is not waited for.
+ */
+static volatile sig_atomic_t caught;
+
+static void
+catch_signal(int sig)
+{
+	caught = sig;
+}
+
+static void
+catch_signals(void)
+{
+	static const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGPIPE };
+	struct sigaction sa = { .sa_handler = catch_signal,
+		.sa_flags = (int)SA_RESETHAND };
+	struct sigaction old;
+	unsigned i;
+
+	for (i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+		if (sigaction(signals[i], NULL, &old) == 0 &&
+		    old.sa_handler != SIG_IGN)
+			(void)sigaction(signals[i], &sa, NULL);
+}
+
+/* Die as if nothing had caught it. */
+static void
+die_of_signal(void)
+{
+	fflush(stdout);
+	signal(caught, SIG_DFL);
+	raise(caught);
+}
+
+bool
+fs_stopped(const struct fs *f)
+{
+	return f->f_stop || caught != 0;
+}
+
 /* ---- messages ----------------------------------------------------------------- */
+
+/* "quern fs: " and, in a script, where; after what has been printed so far. */
+static void
+begin_message(const struct fs *f)
+{
+	fflush(stdout);
+	fputs("quern fs: ", stderr);
+	if (f->f_script != NULL)
+		fprintf(stderr, "%s:%u: ", f->f_script, f->f_line);
+}
+
+void
+fs_complain(struct fs *f, const char *what, const char *why)
+{
+	f->f_status = 1;
+	/* A reader that has gone away is the signal's to tell. */
+	if (caught == SIGPIPE)
+		return;
+	begin_message(f);
+	fprintf(stderr, "%s: %s: %s\n", f->f_command, what, why);
+}
 
 void
 fs_error(struct fs *f, const char *what, int64_t error)
 {
-	fflush(stdout);
-	fprintf(stderr, "quern fs: %s: %s: %s\n", f->f_command, what,
-	    strerror((int)-error));
-	f->f_status = 1;
+	fs_complain(f, what, strerror((int)-error));
 }
 
 void
 fs_usage(struct fs *f)
 {
-	fprintf(stderr, "quern fs: %s: `quern help fs` shows how\n",
-	    f->f_command);
+	begin_message(f);
+	fprintf(stderr, "%s: `quern help fs` shows how\n", f->f_command);
 	f->f_status = EXIT_USAGE;
 }
 
@@ -107,6 +174,42 @@ fs_join(struct fs *f, char *buf, const char *dir, const char *name)
 	return false;
 }
 
+bool
+fs_set_path(struct fs *f, char *buf, const char *path)
+{
+	int error = path[0] == '\0' ? -ENOENT : -ENAMETOOLONG;
+	size_t n = strlen(path);
+
+	if (n > 0 && n < FS_PATH_MAX) {
+		memcpy(buf, path, n + 1);
+		return true;
+	}
+	fs_error(f, path, error);
+	return false;
+}
+
+size_t
+fs_push(struct fs *f, char *path, const char *name)
+{
+	size_t n = strlen(path), len = strlen(name);
+	bool slash = path[n - 1] != '/';
+
+	if (n + slash + len >= FS_PATH_MAX) {
+		fs_error(f, name, -ENAMETOOLONG);
+		return 0;
+	}
+	if (slash)
+		path[n] = '/';
+	memcpy(path + n + slash, name, len + 1);
+	return n;
+}
+
+void
+fs_pop(char *path, size_t len)
+{
+	path[len] = '\0';
+}
+
 static int
 by_name(const void *a, const void *b)
 {
@@ -115,8 +218,15 @@ by_name(const void *a, const void *b)
 	return strcmp(x->e_name, y->e_name);
 }
 
-static void *
-grow(void *p, size_t size)
+void
+fs_sort_list(struct fs_entry *e, size_t n)
+{
+	if (n > 1)
+		qsort(e, n, sizeof(*e), by_name);
+}
+
+void *
+fs_grow(void *p, size_t size)
 {
 	p = realloc(p, size);
 	if (p == NULL) {
@@ -124,6 +234,28 @@ grow(void *p, size_t size)
 		exit(1);
 	}
 	return p;
+}
+
+char *
+fs_strdup(const char *s)
+{
+	return strcpy(fs_grow(NULL, strlen(s) + 1), s);
+}
+
+void
+fs_base_name(char *buf, const char *path)
+{
+	size_t n = strlen(path), from;
+
+	while (n > 0 && path[n - 1] == '/')
+		n--;
+	for (from = n; from > 0 && path[from - 1] != '/'; from--)
+		;
+	if (n == 0)
+		strcpy(buf, "/");
+	else
+		snprintf(buf, FS_PATH_MAX, "%.*s", (int)(n - from),
+		    path + from);
 }
 
 /* Add what one call of getdents64 gave. */
@@ -140,11 +272,9 @@ add_entries(struct fs_entry *e, size_t *np, const char *buf, int64_t len,
 		    (!all || d->d_name[1] == '\0' ||
 			strcmp(d->d_name, "..") == 0))
 			continue;
-		e = grow(e, (*np + 1) * sizeof(*e));
+		e = fs_grow(e, (*np + 1) * sizeof(*e));
 		memset(&e[*np], 0, sizeof(*e));
-		e[*np].e_name = strdup(d->d_name);
-		if (e[*np].e_name == NULL)
-			exit(1);
+		e[*np].e_name = fs_strdup(d->d_name);
 		(*np)++;
 	}
 	return e;
@@ -177,8 +307,7 @@ fs_list(struct fs *f, const char *dir, bool all, size_t *np)
 			fs_error(f, e[i].e_name, error);
 	}
 	(void)quern_close(f->f_p, fd);
-	if (*np > 1)
-		qsort(e, *np, sizeof(*e), by_name);
+	fs_sort_list(e, *np);
 	return e;
 }
 
@@ -303,7 +432,7 @@ open_image(struct fs *f, const struct image *im, const char *arg, bool writes)
 	error = quern_disk_open(f->f_k, im->i_name, &opt, &f->f_disk);
 	if (error == 0)
 		error = quern_mount(f->f_p, "image", "/", im->i_type,
-		    writes ? 0 : Q_MS_RDONLY, "");
+		    writes && !im->i_ro ? 0 : Q_MS_RDONLY, "");
 	if (error != 0)
 		return no_image(f, arg, error);
 	f->f_opening = false;
@@ -334,15 +463,15 @@ close_image(struct fs *f, const char *arg, bool mounted)
 	}
 }
 
-static const struct fs_command *
-find_command(const char *name)
+const struct fs_command *
+fs_find_command(const char *name)
 {
 	const struct fs_command *tables[] = { fs_read_commands,
-		fs_write_commands };
+		fs_write_commands, fs_copy_commands, fs_script_commands };
 	const struct fs_command *c;
 	unsigned i;
 
-	for (i = 0; i < 2; i++)
+	for (i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
 		for (c = tables[i]; c->c_name != NULL; c++)
 			if (strcmp(c->c_name, name) == 0)
 				return c;
@@ -362,7 +491,7 @@ cmd_fs(int argc, char **argv)
 	}
 	if (!parse_image(argv[1], &im))
 		return EXIT_USAGE;
-	c = find_command(argv[2]);
+	c = fs_find_command(argv[2]);
 	if (c == NULL) {
 		fprintf(stderr,
 		    "quern fs: there is no command '%s'; `quern help fs` "
@@ -371,12 +500,15 @@ cmd_fs(int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	f.f_command = c->c_name;
+	catch_signals();
 	if (open_image(&f, &im, argv[1], c->c_writes) != 0) {
 		close_image(&f, argv[1], false);
 		return 1;
 	}
 	c->c_run(&f, argc - 2, argv + 2);
 	close_image(&f, argv[1], true);
+	if (caught != 0)
+		die_of_signal();
 	if (fflush(stdout) != 0 && f.f_status == 0) {
 		fprintf(stderr, "quern fs: standard output: %s\n",
 		    strerror(errno));

@@ -21,13 +21,25 @@ struct fs {
 	bool f_opening;        /* the image is not open yet */
 	char f_why[256];       /* the kernel's last line until then */
 	int f_status;          /* the exit status so far */
+	bool f_stop;           /* what failed will fail for all that follows */
+	const char *f_script;  /* its name while one runs, and the line */
+	unsigned f_line;
 };
 
 /* The longest path that commands build. */
 #define FS_PATH_MAX 4096
 
-/* A message "quern fs: COMMAND: WHAT: error"; the exit status becomes 1. */
+/*
+ * A message "quern fs: COMMAND: WHAT: error"; the exit status becomes 1.  In a
+ * script, the command has its file and line before it.
+ */
 void fs_error(struct fs *f, const char *what, int64_t error);
+
+/* The same with a text of its own. */
+void fs_complain(struct fs *f, const char *what, const char *why);
+
+/* Is it over: a signal came, or f_stop is set?  Asked before each step. */
+bool fs_stopped(const struct fs *f);
 
 /* `dir` and `name` with one slash between.  False, and a message: too long. */
 bool fs_join(struct fs *f, char *buf, const char *dir, const char *name);
@@ -44,18 +56,45 @@ struct fs_entry {
  */
 struct fs_entry *fs_list(struct fs *f, const char *dir, bool all, size_t *np);
 void fs_free_list(struct fs_entry *e, size_t n);
+void fs_sort_list(struct fs_entry *e, size_t n);
+
+/* Copy a path into a buffer of FS_PATH_MAX.  False, and a message: too long. */
+bool fs_set_path(struct fs *f, char *buf, const char *path);
+
+/*
+ * Append a slash and `name` to a path of FS_PATH_MAX in place: the length to cut
+ * it back to by fs_pop.  0, and a message: too long.  Walks of a tree have one
+ * path only, so that their depth does not depend on the stack.
+ */
+size_t fs_push(struct fs *f, char *path, const char *name);
+void fs_pop(char *path, size_t len);
+
+/* As realloc and strdup, but that the program ends where there is no memory. */
+void *fs_grow(void *p, size_t size);
+char *fs_strdup(const char *s);
+
+/*
+ * Copy the last name of `path` into `buf` of FS_PATH_MAX, without the slashes
+ * behind it: "/" for the root.
+ */
+void fs_base_name(char *buf, const char *path);
 
 /* "drwxr-xr-x" into `buf` of 11. */
 void fs_mode_string(uint32_t mode, char *buf);
 
-/* Commands: argv[0] is the command.  fsread.c and fswrite.c. */
+/* Commands: argv[0] is the command. */
 struct fs_command {
 	const char *c_name;
 	void (*c_run)(struct fs *f, int argc, char **argv);
 	bool c_writes;
 };
 
-extern const struct fs_command fs_read_commands[], fs_write_commands[];
+/* The tables of the files, each ended by a NULL name. */
+extern const struct fs_command fs_read_commands[], fs_write_commands[],
+    fs_copy_commands[], fs_script_commands[];
+
+/* The command of that name, or NULL. */
+const struct fs_command *fs_find_command(const char *name);
 
 /* Wrong arguments: says how; the exit status becomes 2. */
 void fs_usage(struct fs *f);

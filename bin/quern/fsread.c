@@ -3,11 +3,8 @@
  * Commands of `quern fs` that only look.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -63,12 +60,12 @@ print_long(struct fs *f, const char *dir, const char *name,
 	putchar('\n');
 }
 
+/* `dir` of FS_PATH_MAX is changed meanwhile. */
 static void
-ls_dir(struct fs *f, const char *dir, const struct ls *ls, bool header)
+ls_dir(struct fs *f, char *dir, const struct ls *ls, bool header)
 {
-	char path[FS_PATH_MAX];
 	struct fs_entry *e;
-	size_t i, n;
+	size_t i, n, len;
 
 	e = fs_list(f, dir, ls->l_all, &n);
 	if (header)
@@ -78,11 +75,12 @@ ls_dir(struct fs *f, const char *dir, const struct ls *ls, bool header)
 			print_long(f, dir, e[i].e_name, &e[i].e_st);
 		else
 			puts(e[i].e_name);
-	for (i = 0; i < n && ls->l_deep; i++)
+	for (i = 0; i < n && ls->l_deep && !fs_stopped(f); i++)
 		if ((e[i].e_st.st_mode & Q_S_IFMT) == Q_S_IFDIR &&
-		    fs_join(f, path, dir, e[i].e_name)) {
+		    (len = fs_push(f, dir, e[i].e_name)) != 0) {
 			putchar('\n');
-			ls_dir(f, path, ls, true);
+			ls_dir(f, dir, ls, true);
+			fs_pop(dir, len);
 		}
 	fs_free_list(e, n);
 }
@@ -90,13 +88,17 @@ ls_dir(struct fs *f, const char *dir, const struct ls *ls, bool header)
 static void
 ls_one(struct fs *f, const char *path, const struct ls *ls, bool header)
 {
+	char dir[FS_PATH_MAX];
 	struct q_stat st;
-	int error = quern_lstat(f->f_p, path, &st);
+	int error;
 
+	if (!fs_set_path(f, dir, path))
+		return;
+	error = quern_lstat(f->f_p, path, &st);
 	if (error != 0)
 		fs_error(f, path, error);
 	else if ((st.st_mode & Q_S_IFMT) == Q_S_IFDIR)
-		ls_dir(f, path, ls, header);
+		ls_dir(f, dir, ls, header);
 	else if (ls->l_long)
 		print_long(f, "", path, &st);
 	else
@@ -109,7 +111,7 @@ cmd_ls(struct fs *f, int argc, char **argv)
 	struct ls ls = { 0 };
 	int opt, i;
 
-	optind = 1;
+	optind = 0;
 	while ((opt = getopt(argc, argv, "laR1")) != -1)
 		if (opt == 'l')
 			ls.l_long = true;
@@ -130,11 +132,10 @@ cmd_ls(struct fs *f, int argc, char **argv)
 	}
 }
 
-/* ---- cat, get ------------------------------------------------------------------- */
+/* ---- cat ------------------------------------------------------------------------ */
 
-/* From a file of the image into one of the host's.  `to` is for messages. */
 static void
-copy_out(struct fs *f, const char *path, int host, const char *to)
+cat(struct fs *f, const char *path)
 {
 	int fd = quern_open(f->f_p, path, Q_O_RDONLY, 0);
 	int64_t n = 0, off, w;
@@ -143,14 +144,20 @@ copy_out(struct fs *f, const char *path, int host, const char *to)
 		fs_error(f, path, fd);
 		return;
 	}
-	while ((n = quern_read(f->f_p, fd, block, sizeof(block))) > 0)
+	while (!fs_stopped(f) &&
+	    (n = quern_read(f->f_p, fd, block, sizeof(block))) > 0)
 		for (off = 0; off < n; off += w) {
-			w = write(host, block + off, (size_t)(n - off));
+			w = write(STDOUT_FILENO, block + off,
+			    (size_t)(n - off));
+			if (w < 0 && errno == EINTR)
+				w = 0;
 			if (w < 0) {
-				fs_error(f, to, -errno);
-				(void)quern_close(f->f_p, fd);
-				return;
+				fs_error(f, "standard output", -errno);
+				f->f_stop = true;
+				break;
 			}
+			if (fs_stopped(f))
+				break;
 		}
 	if (n < 0)
 		fs_error(f, path, n);
@@ -167,144 +174,8 @@ cmd_cat(struct fs *f, int argc, char **argv)
 		return;
 	}
 	fflush(stdout);
-	for (i = 1; i < argc; i++)
-		copy_out(f, argv[i], STDOUT_FILENO, "standard output");
-}
-
-/* Owner (where we may), mode and times, as they are in the image. */
-static void
-copy_attrs(struct fs *f, const struct q_stat *st, const char *to, bool link)
-{
-	struct timespec ts[2] = { { st->st_atim.tv_sec, st->st_atim.tv_nsec },
-		{ st->st_mtim.tv_sec, st->st_mtim.tv_nsec } };
-
-	if (geteuid() == 0 && lchown(to, st->st_uid, st->st_gid) != 0)
-		fs_error(f, to, -errno);
-	if (!link && chmod(to, st->st_mode & 07777) != 0)
-		fs_error(f, to, -errno);
-	if (utimensat(AT_FDCWD, to, ts, AT_SYMLINK_NOFOLLOW) != 0)
-		fs_error(f, to, -errno);
-}
-
-static void get_tree(struct fs *f, const char *path, const char *to, bool deep);
-
-static void
-get_dir(struct fs *f, const char *path, const char *to, bool deep)
-{
-	char from[FS_PATH_MAX], into[FS_PATH_MAX];
-	struct fs_entry *e;
-	size_t i, n;
-
-	if (!deep) {
-		fs_error(f, path, -EISDIR);
-		return;
-	}
-	if (mkdir(to, 0700) != 0 && errno != EEXIST) {
-		fs_error(f, to, -errno);
-		return;
-	}
-	e = fs_list(f, path, true, &n);
-	for (i = 0; i < n; i++)
-		if (fs_join(f, from, path, e[i].e_name) &&
-		    fs_join(f, into, to, e[i].e_name))
-			get_tree(f, from, into, true);
-	fs_free_list(e, n);
-}
-
-static void
-get_link(struct fs *f, const char *path, const char *to)
-{
-	char target[FS_PATH_MAX];
-	int64_t n = quern_readlink(f->f_p, path, target, sizeof(target) - 1);
-
-	if (n < 0) {
-		fs_error(f, path, n);
-		return;
-	}
-	target[n] = '\0';
-	(void)unlink(to);
-	if (symlink(target, to) != 0)
-		fs_error(f, to, -errno);
-}
-
-static void
-get_tree(struct fs *f, const char *path, const char *to, bool deep)
-{
-	struct q_stat st;
-	int error = quern_lstat(f->f_p, path, &st), fd;
-
-	if (error != 0) {
-		fs_error(f, path, error);
-		return;
-	}
-	switch (st.st_mode & Q_S_IFMT) {
-	case Q_S_IFDIR:
-		get_dir(f, path, to, deep);
-		break;
-	case Q_S_IFLNK:
-		get_link(f, path, to);
-		break;
-	case Q_S_IFREG:
-		/* Never through a symlink that the image may have made. */
-		fd = open(to,
-		    O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
-		    0600);
-		if (fd < 0) {
-			fs_error(f, to, -errno);
-			return;
-		}
-		copy_out(f, path, fd, to);
-		if (close(fd) != 0)
-			fs_error(f, to, -errno);
-		break;
-	default:
-		if (mknod(to, st.st_mode, (dev_t)st.st_rdev) != 0) {
-			fs_error(f, to, -errno);
-			return;
-		}
-	}
-	copy_attrs(f, &st, to, (st.st_mode & Q_S_IFMT) == Q_S_IFLNK);
-}
-
-/* The last name of a path. */
-static const char *
-base_name(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash != NULL && slash[1] != '\0' ? slash + 1 : path;
-}
-
-static void
-cmd_get(struct fs *f, int argc, char **argv)
-{
-	char to[FS_PATH_MAX];
-	bool deep = false, into;
-	struct stat st;
-	int opt, i;
-
-	optind = 1;
-	while ((opt = getopt(argc, argv, "ra")) != -1)
-		if (opt == '?') {
-			fs_usage(f);
-			return;
-		} else {
-			deep = true;
-		}
-	if (argc - optind < 2) {
-		fs_usage(f);
-		return;
-	}
-	into = stat(argv[argc - 1], &st) == 0 && S_ISDIR(st.st_mode);
-	if (!into && argc - optind > 2) {
-		fs_error(f, argv[argc - 1], -ENOTDIR);
-		return;
-	}
-	for (i = optind; i < argc - 1; i++)
-		if (!into)
-			get_tree(f, argv[i], argv[argc - 1], deep);
-		else if (fs_join(f, to, argv[argc - 1], base_name(argv[i])))
-			get_tree(f, argv[i], to, deep);
+	for (i = 1; i < argc && !fs_stopped(f); i++)
+		cat(f, argv[i]);
 }
 
 /* ---- stat, find, df, info ----------------------------------------------------------- */
@@ -353,22 +224,24 @@ cmd_stat(struct fs *f, int argc, char **argv)
 	}
 }
 
+/* `path` of FS_PATH_MAX is changed meanwhile. */
 static void
-find_below(struct fs *f, const char *path)
+find_below(struct fs *f, char *path)
 {
-	char sub[FS_PATH_MAX];
 	struct fs_entry *e;
-	size_t i, n;
+	size_t i, n, len;
 
 	puts(path);
 	e = fs_list(f, path, true, &n);
-	for (i = 0; i < n; i++) {
-		if (!fs_join(f, sub, path, e[i].e_name))
+	for (i = 0; i < n && !fs_stopped(f); i++) {
+		len = fs_push(f, path, e[i].e_name);
+		if (len == 0)
 			continue;
 		if ((e[i].e_st.st_mode & Q_S_IFMT) == Q_S_IFDIR)
-			find_below(f, sub);
+			find_below(f, path);
 		else
-			puts(sub);
+			puts(path);
+		fs_pop(path, len);
 	}
 	fs_free_list(e, n);
 }
@@ -376,19 +249,22 @@ find_below(struct fs *f, const char *path)
 static void
 cmd_find(struct fs *f, int argc, char **argv)
 {
+	char path[FS_PATH_MAX] = "/";
 	struct q_stat st;
 	int i, error;
 
 	if (argc < 2)
-		find_below(f, "/");
+		find_below(f, path);
 	for (i = 1; i < argc; i++) {
-		error = quern_lstat(f->f_p, argv[i], &st);
+		if (!fs_set_path(f, path, argv[i]))
+			continue;
+		error = quern_lstat(f->f_p, path, &st);
 		if (error != 0)
-			fs_error(f, argv[i], error);
+			fs_error(f, path, error);
 		else if ((st.st_mode & Q_S_IFMT) == Q_S_IFDIR)
-			find_below(f, argv[i]);
+			find_below(f, path);
 		else
-			puts(argv[i]);
+			puts(path);
 	}
 }
 
@@ -454,7 +330,6 @@ const struct fs_command fs_read_commands[] = {
 	{ "ls", cmd_ls, false },
 	{ "cat", cmd_cat, false },
 	{ "stat", cmd_stat, false },
-	{ "get", cmd_get, false },
 	{ "find", cmd_find, false },
 	{ "df", cmd_df, false },
 	{ "info", cmd_info, false },

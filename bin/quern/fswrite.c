@@ -78,7 +78,7 @@ cmd_mkdir(struct fs *f, int argc, char **argv)
 	bool parents = false;
 	int opt, i;
 
-	optind = 1;
+	optind = 0;
 	while ((opt = getopt(argc, argv, "p")) != -1)
 		if (opt == 'p')
 			parents = true;
@@ -88,13 +88,13 @@ cmd_mkdir(struct fs *f, int argc, char **argv)
 		make_dir(f, argv[i], parents);
 }
 
+/* `path` of FS_PATH_MAX is changed meanwhile. */
 static void
-remove_tree(struct fs *f, const char *path, bool deep, bool force)
+remove_tree(struct fs *f, char *path, bool deep, bool force)
 {
-	char sub[FS_PATH_MAX];
 	struct fs_entry *e;
 	struct q_stat st;
-	size_t i, n;
+	size_t i, n, len;
 	int error = quern_lstat(f->f_p, path, &st);
 
 	if (error == -ENOENT && force)
@@ -105,11 +105,16 @@ remove_tree(struct fs *f, const char *path, bool deep, bool force)
 		error = -EISDIR;
 	} else if (error == 0) {
 		e = fs_list(f, path, true, &n);
-		for (i = 0; i < n; i++)
-			if (fs_join(f, sub, path, e[i].e_name))
-				remove_tree(f, sub, true, force);
+		for (i = 0; i < n && !fs_stopped(f); i++) {
+			len = fs_push(f, path, e[i].e_name);
+			if (len == 0)
+				continue;
+			remove_tree(f, path, true, force);
+			fs_pop(path, len);
+		}
 		fs_free_list(e, n);
-		error = quern_rmdir(f->f_p, path);
+		if (!fs_stopped(f))
+			error = quern_rmdir(f->f_p, path);
 	}
 	if (error != 0)
 		fs_error(f, path, error);
@@ -119,24 +124,26 @@ static void
 cmd_rm(struct fs *f, int argc, char **argv)
 {
 	bool deep = false, force = false;
+	char path[FS_PATH_MAX];
 	int opt, i;
 
-	optind = 1;
-	while ((opt = getopt(argc, argv, "rf")) != -1) {
-		deep = deep || opt == 'r';
+	optind = 0;
+	while ((opt = getopt(argc, argv, "rRf")) != -1) {
+		deep = deep || opt == 'r' || opt == 'R';
 		force = force || opt == 'f';
 	}
 	if (optind == argc && !force)
 		fs_usage(f);
-	for (i = optind; i < argc; i++)
-		remove_tree(f, argv[i], deep, force);
+	for (i = optind; i < argc && !fs_stopped(f); i++)
+		if (fs_set_path(f, path, argv[i]))
+			remove_tree(f, path, deep, force);
 }
 
 static void
 cmd_mv(struct fs *f, int argc, char **argv)
 {
-	char to[FS_PATH_MAX];
-	const char *last, *name;
+	char to[FS_PATH_MAX], name[FS_PATH_MAX];
+	const char *last;
 	struct q_stat st;
 	bool into;
 	int i, error;
@@ -153,8 +160,7 @@ cmd_mv(struct fs *f, int argc, char **argv)
 		return;
 	}
 	for (i = 1; i < argc - 1; i++) {
-		name = strrchr(argv[i], '/');
-		name = name != NULL ? name + 1 : argv[i];
+		fs_base_name(name, argv[i]);
 		if (into && !fs_join(f, to, last, name))
 			continue;
 		error = quern_rename(f->f_p, argv[i], into ? to : last);
@@ -169,7 +175,7 @@ cmd_ln(struct fs *f, int argc, char **argv)
 	bool soft = false;
 	int opt, error;
 
-	optind = 1;
+	optind = 0;
 	while ((opt = getopt(argc, argv, "s")) != -1)
 		soft = soft || opt == 's';
 	if (argc - optind != 2) {

@@ -118,6 +118,27 @@ if [ "$(id -u)" = 0 ]; then
 			echo 'not ok as an ordinary user'
 			rc=1
 		fi
+		# The image is his to write; owners in it are the files'.
+		chmod 666 "$img"
+		mkdir -m 777 "$work/his"
+		echo mine >"$work/tree/mine"
+		chown 12:34 "$work/tree/mine"
+		as_user() {
+			setpriv --reuid=65534 --clear-groups "$quern" fs \
+			    /dev/fd/3 "$@" 3<>"$img" 4<"$work/tree" \
+			    5<"$work/his"
+		}
+		if as_user put /dev/fd/4/mine /mine &&
+		    as_user ls -l /mine | grep -q '^-rw-r--r--   1    12    34 ' &&
+		    as_user get /mine /dev/fd/5/mine &&
+		    cmp "$work/tree/mine" "$work/his/mine" &&
+		    [ "$(stat -c %u "$work/his/mine")" = 65534 ] &&
+		    e2fsck -fn "$img" >/dev/null 2>&1; then
+			echo 'ok put and get as an ordinary user'
+		else
+			echo 'not ok put and get as an ordinary user'
+			rc=1
+		fi
 	else
 		echo 'ok as an ordinary user # SKIP the tree is out of its reach'
 	fi

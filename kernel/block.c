@@ -58,6 +58,21 @@ find_locked(struct quern *k, const char *name)
 	return NULL;
 }
 
+/* The list is in the order of numbers, and the first that is free is taken. */
+static void
+insert_locked(struct quern *k, struct qdisk *d)
+{
+	struct qlist *l;
+
+	d->qd_num = 1;
+	QLIST_FOREACH(l, &k->k_disks) {
+		if (QLIST_ELEM(l, struct qdisk, qd_link)->qd_num != d->qd_num)
+			break;
+		d->qd_num++;
+	}
+	qlist_append(l, &d->qd_link); /* before it */
+}
+
 int
 qdisk_attach(struct quern *k, struct qdisk *d, const char *name)
 {
@@ -75,7 +90,7 @@ qdisk_attach(struct quern *k, struct qdisk *d, const char *name)
 	if (find_locked(k, name) != NULL)
 		error = -Q_EEXIST;
 	else
-		qlist_append(&k->k_disks, &d->qd_link);
+		insert_locked(k, d);
 	qmutex_unlock(&k->k_disk_lock);
 	return error;
 }
@@ -87,6 +102,25 @@ qdisk_find(struct quern *k, const char *name)
 
 	qmutex_lock(&k->k_disk_lock);
 	d = find_locked(k, name);
+	if (d != NULL)
+		qdisk_get(d);
+	qmutex_unlock(&k->k_disk_lock);
+	return d;
+}
+
+struct qdisk *
+qdisk_from(struct quern *k, uint32_t num)
+{
+	struct qdisk *d = NULL;
+	struct qlist *l;
+
+	qmutex_lock(&k->k_disk_lock);
+	QLIST_FOREACH(l, &k->k_disks) {
+		d = QLIST_ELEM(l, struct qdisk, qd_link);
+		if (d->qd_num >= num)
+			break;
+		d = NULL;
+	}
 	if (d != NULL)
 		qdisk_get(d);
 	qmutex_unlock(&k->k_disk_lock);

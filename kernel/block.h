@@ -83,6 +83,7 @@ struct qdisk {
 	uint32_t qd_sector;             /* [I] 512 .. 4096 */
 	uint32_t qd_flags;              /* [I] QDISK_* */
 	uint32_t qd_discard;            /* [I] granularity in bytes, 0: none */
+	uint32_t qd_num;                /* [I] 1 .., no other's has it */
 	uint32_t qd_refs;               /* [a] */
 	uint32_t qd_cpu;             /* [a] vCPU of the embedder's last call */
 	uint64_t qd_errors;          /* [a] */
@@ -158,6 +159,14 @@ int qdisk_cow_side(struct qdisk *lower, struct qdisk *side, const char *name,
 
 /* Find by name and take a reference.  NULL: none. */
 struct qdisk *qdisk_find(struct quern *k, const char *name);
+
+/*
+ * The disk with the lowest number from `num` on, with a reference.  NULL: none.
+ */
+struct qdisk *qdisk_from(struct quern *k, uint32_t num);
+
+/* The major number of disks as devices; the minor number is qd_num. */
+#define QDISK_MAJOR 259u
 
 /* qdisk_get takes a reference, qdisk_put drops one; the last may sleep. */
 void qdisk_get(struct qdisk *d);

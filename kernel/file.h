@@ -38,6 +38,7 @@ extern "C" {
 #endif
 
 struct qfdtable;
+struct qpipe;
 
 /* f_mode: what it can do. */
 #define QF_READ   1u
@@ -110,6 +111,9 @@ struct qfile_ops {
 	/* Attributes; `st` is zeroed.  NULL: those of an anonymous file. */
 	int (*fo_stat)(struct qfile *f, struct q_stat *st);
 
+	/* The pipe that it is an end of, for splice.  NULL: none. */
+	struct qpipe *(*fo_pipe)(const struct qfile *f);
+
 	/* Process `p` closed a descriptor.  Result of close(2).  NULL: 0. */
 	int (*fo_flush)(struct qfile *f, struct quern_proc *p);
 
@@ -162,6 +166,14 @@ qfile_nowait(const struct qfile *f, const struct quio *u)
 		   Q_O_NONBLOCK) != 0 ||
 	    (u->u_flags & QUIO_NOWAIT) != 0;
 }
+
+/*
+ * Copy up to `len` bytes from `in` at *inoff to `out` at *outoff, or (NULL) its
+ * own position; both move.  Bytes, fewer at the end of `in` and when interrupted,
+ * or -errno.  May sleep.
+ */
+int64_t qfile_copy(struct qfile *in, int64_t *inoff, struct qfile *out,
+    int64_t *outoff, size_t len) QMUSTCHECK;
 
 /* fo_seek of a file without a position for which lseek is no error. */
 int64_t qfile_seek_nowhere(struct qfile *f, int64_t off, int whence);

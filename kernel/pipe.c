@@ -18,78 +18,35 @@
  * P3  The counts of sleepers change under the lock, so whoever holds it may
  *     leave the queues alone if they are 0.
  *
+ * A fifo is the same with a name: its files' operations are the VFS's, which call
+ * those here (pipe.h).
+ *
  * A buffer that becomes empty leaves its page as p_spare for the next.
  */
-#include "callimpl.h"
+#include "pipeimpl.h"
 
 #include <quern/abi/ioctl.h>
-#include <quern/abi/limits.h>
 #include <quern/abi/signal.h>
 
 #define PIPE_BUFFERS  16u     /* of a new pipe */
 #define PIPE_SIZE_MAX 1048576 /* without CAP_SYS_RESOURCE */
-#define PAGE          ((size_t)QUERN_PAGE_SIZE)
-
-_Static_assert(Q_PIPE_BUF <= QUERN_PAGE_SIZE, "a page takes an atomic write");
-
-struct pipe_buf {
-	char *b_page;
-	uint16_t b_off, b_len; /* what is left to read */
-	bool b_packet;         /* one read takes it, and takes no more */
-};
-
-/* [p] p_lock */
-struct pipe {
-	struct qmutex p_lock;
-	uint32_t p_head, p_tail;   /* [p] */
-	uint32_t p_size;           /* [p] buffers, a power of two */
-	uint32_t p_readers;        /* [p] files open for reading */
-	uint32_t p_writers;        /* [p] and for writing */
-	uint32_t p_rwait, p_wwait; /* [p] who sleeps */
-	struct pipe_buf *p_bufs;   /* [p] */
-	char *p_spare;             /* [p] a page, or NULL */
-	uint32_t p_refs;           /* [a] its files */
-	struct qcv p_rcv, p_wcv;
-	struct qpollq p_pollq;
-};
 
 static const struct qtag tag_pipe = { "pipe" };
 
-#define POLL_IN  (Q_POLLIN | Q_POLLRDNORM)
-#define POLL_OUT (Q_POLLOUT | Q_POLLWRNORM)
-
-static inline bool
-pipe_empty(const struct pipe *p)
-{
-	return p->p_head == p->p_tail;
-}
-
-static inline bool
-pipe_full(const struct pipe *p)
-{
-	return p->p_head - p->p_tail >= p->p_size;
-}
-
-static inline struct pipe_buf *
-pipe_buf(struct pipe *p, uint32_t i)
-{
-	return &p->p_bufs[i & (p->p_size - 1)];
-}
-
-static char *
-page_get(struct pipe *p)
+char *
+pipe_page_get(struct qpipe *p)
 {
 	char *page = p->p_spare;
 
 	if (page != NULL)
 		p->p_spare = NULL;
 	else
-		page = qalloc(&tag_pipe, PAGE);
+		page = qalloc(&tag_pipe, PIPE_PAGE);
 	return page;
 }
 
-static void
-page_put(struct pipe *p, char *page)
+void
+pipe_page_put(struct qpipe *p, char *page)
 {
 	if (p->p_spare == NULL)
 		p->p_spare = page;
@@ -97,25 +54,11 @@ page_put(struct pipe *p, char *page)
 		qfree(page);
 }
 
-/* Make P2 true and give the lock back. */
-static inline void
-pipe_unlock(struct pipe *p)
-{
-	bool rd = qunlikely(p->p_rwait != 0) && !pipe_empty(p);
-	bool wr = qunlikely(p->p_wwait != 0) && !pipe_full(p);
-
-	qmutex_unlock(&p->p_lock);
-	if (rd)
-		qcv_signal(&p->p_rcv);
-	if (wr)
-		qcv_signal(&p->p_wcv);
-}
-
 /* ---- reading ------------------------------------------------------------- */
 
 /* Take from the first buffer.  Bytes or -EFAULT. */
 static inline int64_t
-take(struct pipe *p, struct quio *u, bool *packet)
+take(struct qpipe *p, struct quio *u, bool *packet)
 {
 	struct pipe_buf *b = pipe_buf(p, p->p_tail);
 	size_t n = b->b_len < u->u_resid ? b->b_len : u->u_resid;
@@ -128,16 +71,15 @@ take(struct pipe *p, struct quio *u, bool *packet)
 	b->b_len -= (uint16_t)n;
 	*packet = b->b_packet;
 	if (b->b_len == 0 || b->b_packet) {
-		page_put(p, b->b_page);
+		pipe_page_put(p, b->b_page);
 		p->p_tail++;
 	}
 	return (int64_t)n;
 }
 
-static int64_t
-pipe_read(struct qfile *f, struct quio *u)
+int64_t
+qpipe_read(struct qpipe *p, struct qfile *f, struct quio *u)
 {
-	struct pipe *p = f->f_obj;
 	int64_t n, done = 0;
 	bool packet = false, was_full;
 	int error = 0;
@@ -174,7 +116,7 @@ pipe_read(struct qfile *f, struct quio *u)
 	was_full &= !pipe_full(p);
 	pipe_unlock(p);
 	if (was_full)
-		qpollq_wake(&p->p_pollq, POLL_OUT);
+		qpollq_wake(&p->p_pollq, PIPE_POLL_OUT);
 	return done != 0 ? done : error;
 }
 
@@ -185,16 +127,16 @@ pipe_read(struct qfile *f, struct quio *u)
  * Bytes or -EFAULT.
  */
 static inline int64_t
-append(struct pipe *p, struct quio *u)
+append(struct qpipe *p, struct quio *u)
 {
-	size_t n = u->u_resid % PAGE;
+	size_t n = u->u_resid % PIPE_PAGE;
 	struct pipe_buf *b;
 	int error;
 
 	if (n == 0 || pipe_empty(p))
 		return 0;
 	b = pipe_buf(p, p->p_head - 1);
-	if (b->b_packet || (size_t)b->b_off + b->b_len + n > PAGE)
+	if (b->b_packet || (size_t)b->b_off + b->b_len + n > PIPE_PAGE)
 		return 0;
 	error = quio_in(u, b->b_page + b->b_off + b->b_len, n);
 	if (error != 0)
@@ -205,19 +147,19 @@ append(struct pipe *p, struct quio *u)
 
 /* Fill a new buffer.  Bytes, -EFAULT, -ENOMEM. */
 static inline int64_t
-put(struct pipe *p, struct quio *u, bool packet)
+put(struct qpipe *p, struct quio *u, bool packet)
 {
-	size_t n = u->u_resid < PAGE ? u->u_resid : PAGE;
+	size_t n = u->u_resid < PIPE_PAGE ? u->u_resid : PIPE_PAGE;
 	struct pipe_buf *b;
 	char *page;
 	int error;
 
-	page = page_get(p);
+	page = pipe_page_get(p);
 	if (page == NULL)
 		return -Q_ENOMEM;
 	error = quio_in(u, page, n);
 	if (error != 0) {
-		page_put(p, page);
+		pipe_page_put(p, page);
 		return error;
 	}
 	b = pipe_buf(p, p->p_head++);
@@ -229,23 +171,23 @@ put(struct pipe *p, struct quio *u, bool packet)
 }
 
 /* Sleep until there may be a free buffer; readers are told of what is there. */
-static int
-wait_room(struct pipe *p)
+int
+pipe_wait_room(struct qpipe *p)
 {
 	int error;
 
 	if (p->p_rwait != 0 && !pipe_empty(p))
 		qcv_signal(&p->p_rcv);
-	qpollq_wake(&p->p_pollq, POLL_IN);
+	qpollq_wake(&p->p_pollq, PIPE_POLL_IN);
 	p->p_wwait++;
 	error = qcv_wait(&p->p_wcv, &p->p_lock, QSLEEP_INTR, QUERN_NEVER);
 	p->p_wwait--;
 	return error;
 }
 
-/* The body of pipe_write, under the lock. */
+/* The body of qpipe_write, under the lock. */
 static inline int64_t
-write_locked(struct qfile *f, struct pipe *p, struct quio *u, bool *broken)
+write_locked(struct qfile *f, struct qpipe *p, struct quio *u, bool *broken)
 {
 	bool packet = (__atomic_load_n(&f->f_flags, __ATOMIC_RELAXED) &
 			  Q_O_DIRECT) != 0;
@@ -266,16 +208,15 @@ write_locked(struct qfile *f, struct pipe *p, struct quio *u, bool *broken)
 		} else if (qfile_nowait(f, u)) {
 			n = -Q_EAGAIN;
 		} else {
-			n = wait_room(p);
+			n = pipe_wait_room(p);
 		}
 	}
 	return done != 0 ? done : n;
 }
 
-static int64_t
-pipe_write(struct qfile *f, struct quio *u)
+int64_t
+qpipe_write(struct qpipe *p, struct qfile *f, struct quio *u)
 {
-	struct pipe *p = f->f_obj;
 	int64_t ret;
 	bool broken = false;
 
@@ -285,7 +226,7 @@ pipe_write(struct qfile *f, struct quio *u)
 	ret = write_locked(f, p, u, &broken);
 	pipe_unlock(p);
 	/* Each write is an edge to who polls, even one that failed, as in Linux. */
-	qpollq_wake(&p->p_pollq, POLL_IN);
+	qpollq_wake(&p->p_pollq, PIPE_POLL_IN);
 	if (qunlikely(broken))
 		qproc_signal(qproc_current(), Q_SIGPIPE);
 	return ret;
@@ -293,25 +234,24 @@ pipe_write(struct qfile *f, struct quio *u)
 
 /* ---- everything else ------------------------------------------------------ */
 
-static uint32_t
-pipe_poll(struct qfile *f, struct qpollent *e)
+uint32_t
+qpipe_poll(struct qpipe *p, struct qfile *f, struct qpollent *e, uint32_t seen)
 {
-	struct pipe *p = f->f_obj;
 	uint32_t ready = 0;
 
 	qpollq_add(&p->p_pollq, e,
-	    ((f->f_mode & QF_READ) != 0 ? POLL_IN | Q_POLLHUP : 0) |
-		((f->f_mode & QF_WRITE) != 0 ? POLL_OUT | Q_POLLERR : 0));
+	    ((f->f_mode & QF_READ) != 0 ? PIPE_POLL_IN | Q_POLLHUP : 0) |
+		((f->f_mode & QF_WRITE) != 0 ? PIPE_POLL_OUT | Q_POLLERR : 0));
 	qmutex_lock(&p->p_lock);
 	if ((f->f_mode & QF_READ) != 0) {
 		if (!pipe_empty(p))
-			ready |= POLL_IN;
-		if (p->p_writers == 0)
+			ready |= PIPE_POLL_IN;
+		if (p->p_writers == 0 && p->p_wopens != seen)
 			ready |= Q_POLLHUP;
 	}
 	if ((f->f_mode & QF_WRITE) != 0) {
 		if (!pipe_full(p))
-			ready |= POLL_OUT;
+			ready |= PIPE_POLL_OUT;
 		if (p->p_readers == 0)
 			ready |= Q_POLLERR;
 	}
@@ -319,10 +259,9 @@ pipe_poll(struct qfile *f, struct qpollent *e)
 	return ready;
 }
 
-static int64_t
-pipe_ioctl(struct qfile *f, struct qsys *s, uint32_t cmd, uint64_t arg)
+int64_t
+qpipe_ioctl(struct qpipe *p, struct qsys *s, uint32_t cmd, uint64_t arg)
 {
-	struct pipe *p = f->f_obj;
 	int32_t n = 0;
 	uint32_t i;
 
@@ -343,13 +282,13 @@ buffers_for(uint32_t bytes)
 
 	if (bytes > UINT32_C(1) << 31)
 		return 0;
-	while (n < QROUNDUP((uint64_t)bytes, PAGE) / PAGE)
+	while (n < QROUNDUP((uint64_t)bytes, PIPE_PAGE) / PIPE_PAGE)
 		n *= 2;
 	return n;
 }
 
 static int64_t
-set_size(struct pipe *p, uint32_t bytes)
+set_size(struct qpipe *p, uint32_t bytes)
 {
 	uint32_t n = buffers_for(bytes), i, used;
 	struct pipe_buf *bufs, *old;
@@ -364,7 +303,7 @@ set_size(struct pipe *p, uint32_t bytes)
 	qmutex_lock(&p->p_lock);
 	used = p->p_head - p->p_tail;
 	if (used > n ||
-	    (n > p->p_size && n * PAGE > PIPE_SIZE_MAX && !capable)) {
+	    (n > p->p_size && n * PIPE_PAGE > PIPE_SIZE_MAX && !capable)) {
 		qmutex_unlock(&p->p_lock);
 		qfree(bufs);
 		return used > n ? -Q_EBUSY : -Q_EPERM;
@@ -378,22 +317,20 @@ set_size(struct pipe *p, uint32_t bytes)
 	p->p_head = used;
 	pipe_unlock(p);
 	/* Linux tells all writers, whatever they wait for. */
-	qpollq_wake(&p->p_pollq, POLL_OUT | Q_POLLERR);
+	qpollq_wake(&p->p_pollq, PIPE_POLL_OUT | Q_POLLERR);
 	qfree(old);
-	return (int64_t)(n * PAGE);
+	return (int64_t)(n * PIPE_PAGE);
 }
 
-static int64_t
-pipe_fcntl(struct qfile *f, struct qsys *s, int cmd, uint64_t arg)
+int64_t
+qpipe_fcntl(struct qpipe *p, int cmd, uint64_t arg)
 {
-	struct pipe *p = f->f_obj;
 	int64_t size;
 
-	(void)s;
 	switch (cmd) {
 	case Q_F_GETPIPE_SZ:
 		qmutex_lock(&p->p_lock);
-		size = (int64_t)(p->p_size * PAGE);
+		size = (int64_t)(p->p_size * PIPE_PAGE);
 		qmutex_unlock(&p->p_lock);
 		return size;
 	case Q_F_SETPIPE_SZ:
@@ -403,18 +340,8 @@ pipe_fcntl(struct qfile *f, struct qsys *s, int cmd, uint64_t arg)
 	}
 }
 
-static int
-pipe_stat(struct qfile *f, struct q_stat *st)
-{
-	(void)f;
-	st->st_mode = Q_S_IFIFO | 0600;
-	st->st_nlink = 1;
-	st->st_blksize = (int64_t)PAGE;
-	return 0;
-}
-
 static void
-pipe_free(struct pipe *p)
+pipe_free(struct qpipe *p)
 {
 	while (!pipe_empty(p))
 		qfree(pipe_buf(p, p->p_tail++)->b_page);
@@ -423,29 +350,94 @@ pipe_free(struct pipe *p)
 	qfree(p);
 }
 
-static void
-pipe_put(struct pipe *p)
+void
+qpipe_get(struct qpipe *p)
+{
+	__atomic_fetch_add(&p->p_refs, 1, __ATOMIC_RELAXED);
+}
+
+void
+qpipe_put(struct qpipe *p)
 {
 	if (__atomic_sub_fetch(&p->p_refs, 1, __ATOMIC_ACQ_REL) == 0)
 		pipe_free(p);
 }
 
-static void
-pipe_release(struct qfile *f)
+void
+qpipe_close(struct qpipe *p, uint32_t mode)
 {
-	struct pipe *p = f->f_obj;
-
 	qmutex_lock(&p->p_lock);
-	if ((f->f_mode & QF_READ) != 0)
+	if ((mode & QF_READ) != 0)
 		p->p_readers--;
-	if ((f->f_mode & QF_WRITE) != 0)
+	if ((mode & QF_WRITE) != 0)
 		p->p_writers--;
 	qmutex_unlock(&p->p_lock);
 	/* The other end sees end of file or a broken pipe. */
 	qcv_broadcast(&p->p_rcv);
 	qcv_broadcast(&p->p_wcv);
 	qpollq_wake(&p->p_pollq, 0);
-	pipe_put(p);
+	qpipe_put(p);
+}
+
+bool
+qpipe_unused(struct qpipe *p)
+{
+	return __atomic_load_n(&p->p_refs, __ATOMIC_ACQUIRE) == 1;
+}
+
+/* ---- the files of a pipe without a name ------------------------------------ */
+
+static int64_t
+pipe_read(struct qfile *f, struct quio *u)
+{
+	return qpipe_read(f->f_obj, f, u);
+}
+
+static int64_t
+pipe_write(struct qfile *f, struct quio *u)
+{
+	return qpipe_write(f->f_obj, f, u);
+}
+
+static uint32_t
+pipe_poll(struct qfile *f, struct qpollent *e)
+{
+	return qpipe_poll(f->f_obj, f, e, 0);
+}
+
+static int64_t
+pipe_ioctl(struct qfile *f, struct qsys *s, uint32_t cmd, uint64_t arg)
+{
+	return qpipe_ioctl(f->f_obj, s, cmd, arg);
+}
+
+static int64_t
+pipe_fcntl(struct qfile *f, struct qsys *s, int cmd, uint64_t arg)
+{
+	(void)s;
+	return qpipe_fcntl(f->f_obj, cmd, arg);
+}
+
+static int
+pipe_stat(struct qfile *f, struct q_stat *st)
+{
+	(void)f;
+	st->st_mode = Q_S_IFIFO | 0600;
+	st->st_nlink = 1;
+	st->st_blksize = (int64_t)PIPE_PAGE;
+	return 0;
+}
+
+static void
+pipe_release(struct qfile *f)
+{
+	qpipe_close(f->f_obj, f->f_mode);
+}
+
+static struct qpipe *
+pipe_self(const struct qfile *f)
+{
+	return f->f_obj;
 }
 
 static const struct qfile_ops pipe_ops = {
@@ -456,15 +448,16 @@ static const struct qfile_ops pipe_ops = {
 	.fo_ioctl = pipe_ioctl,
 	.fo_fcntl = pipe_fcntl,
 	.fo_stat = pipe_stat,
+	.fo_pipe = pipe_self,
 	.fo_release = pipe_release,
 };
 
 /* ---- making one ----------------------------------------------------------- */
 
-static int
-pipe_create(struct pipe **pp)
+int
+qpipe_create(struct qpipe **pp)
 {
-	struct pipe *p;
+	struct qpipe *p;
 
 	p = qzalloc(&tag_pipe, sizeof(*p));
 	if (p == NULL)
@@ -479,10 +472,61 @@ pipe_create(struct pipe **pp)
 	qcv_init(&p->p_wcv);
 	qpollq_init(&p->p_pollq);
 	p->p_size = PIPE_BUFFERS;
-	p->p_readers = p->p_writers = 1;
-	p->p_refs = 2;
+	p->p_refs = 1;
 	*pp = p;
 	return 0;
+}
+
+/* Sleep until the other end's count of opens is not `was`.  [p] */
+static int
+wait_open(struct qpipe *p, struct qcv *cv, const uint32_t *opens, uint32_t was)
+{
+	int error = 0;
+
+	while (error == 0 && *opens == was)
+		error = qcv_wait(cv, &p->p_lock, QSLEEP_INTR, QUERN_NEVER);
+	return error;
+}
+
+/* Who waits for the other end sleeps where those sleep that wait for bytes. */
+int
+qpipe_open(struct qpipe *p, uint32_t flags, uint32_t *seen)
+{
+	uint32_t acc = flags & Q_O_ACCMODE, was;
+	bool nowait = (flags & Q_O_NONBLOCK) != 0;
+	int error = 0;
+
+	*seen = 0;
+	qmutex_lock(&p->p_lock);
+	if (acc == Q_O_WRONLY && nowait && p->p_readers == 0) {
+		qmutex_unlock(&p->p_lock);
+		return -Q_ENXIO;
+	}
+	qpipe_get(p);
+	if (acc != Q_O_WRONLY) {
+		p->p_readers++;
+		p->p_ropens++;
+		qcv_broadcast(&p->p_wcv);
+	}
+	if (acc != Q_O_RDONLY) {
+		p->p_writers++;
+		p->p_wopens++;
+		qcv_broadcast(&p->p_rcv);
+	}
+	if (acc == Q_O_RDONLY && p->p_writers == 0) {
+		was = p->p_wopens;
+		if (nowait)
+			*seen = was;
+		else
+			error = wait_open(p, &p->p_rcv, &p->p_wopens, was);
+	} else if (acc == Q_O_WRONLY && p->p_readers == 0) {
+		was = p->p_ropens;
+		error = wait_open(p, &p->p_wcv, &p->p_ropens, was);
+	}
+	qmutex_unlock(&p->p_lock);
+	if (error != 0)
+		qpipe_close(p, acc == Q_O_RDONLY ? QF_READ : QF_WRITE);
+	return error;
 }
 
 /* Both files of a new pipe. */
@@ -490,12 +534,15 @@ static int
 pipe_files(struct quern *k, uint32_t flags, struct qfile *f[2])
 {
 	uint32_t mode = QF_NOWAIT | QF_DIRECT;
-	struct pipe *p;
+	struct qpipe *p;
 	int error;
 
-	error = pipe_create(&p);
+	error = qpipe_create(&p);
 	if (error != 0)
 		return error;
+	p->p_readers = p->p_writers = 1;
+	p->p_wopens = 1; /* a writer has been there */
+	p->p_refs = 2;
 	error = qfile_create(k, &pipe_ops, p,
 	    Q_O_RDONLY | (flags & Q_O_NONBLOCK), mode, &f[0]);
 	if (error != 0) {
@@ -505,7 +552,7 @@ pipe_files(struct quern *k, uint32_t flags, struct qfile *f[2])
 	error = qfile_create(k, &pipe_ops, p,
 	    Q_O_WRONLY | (flags & (Q_O_NONBLOCK | Q_O_DIRECT)), mode, &f[1]);
 	if (error != 0) {
-		pipe_put(p);
+		qpipe_put(p);
 		qfile_put(f[0]);
 	}
 	return error;

@@ -19,7 +19,12 @@ sync_file(struct qsys *s, bool data)
 	if (f == NULL)
 		return -Q_EBADF;
 	v = qfile_vnode(f);
-	error = v != NULL ? vnode_fsync(v, data) : -Q_EINVAL;
+	if (v == NULL)
+		error = -Q_EINVAL;
+	else if (qvnode_type(v) == Q_S_IFREG || qvnode_isdir(v))
+		error = vnode_fsync(v, data);
+	else
+		error = special_fsync(f);
 	qfile_put(f);
 	return error;
 }

@@ -83,6 +83,7 @@ struct vfs {
 
 	struct qmutex vf_flock;   /* all of flock.c */
 	struct qlist vf_lockwait; /* [vf_flock] */
+	struct qmutex vf_fifos;   /* v_special */
 
 	struct writeback *vf_wb; /* [I] of the page cache */
 
@@ -262,6 +263,28 @@ int mount_away(struct vfs *vf, struct qpath *at, bool lazy);
 
 /* ---- open.c, attr.c ------------------------------------------------------- */
 
+/* What an open file is, besides struct qfile.  f_obj. */
+struct open_file {
+	struct qpath of_path; /* [I] with references */
+	struct qvnode *of_v;  /* [I] of the dentry, which keeps it */
+	struct qreadahead of_ra;
+	uint64_t of_dirpos; /* [o] */
+	uint32_t of_errseq; /* errors of writing back that it has told of */
+	uint32_t of_reads;  /* [a] so far */
+	bool of_wrote;      /* opened for writing: counted in v_writers */
+
+	/* fifos and devices */
+	uint32_t of_seen;                /* [I] of qpipe_open */
+	void *of_dev;                    /* [I] a struct qpipe or qdisk */
+	void (*of_end)(struct qfile *f); /* [I] the file goes; or NULL */
+};
+
+static inline struct open_file *
+open_of(const struct qfile *f)
+{
+	return f->f_obj;
+}
+
 /* When it succeeds, the references of *at are the file's. */
 int open_at(struct quern_proc *p, const struct qpath *at, uint32_t flags,
     bool created, struct qfile **fp);
@@ -287,7 +310,9 @@ int64_t vnode_fcntl(struct qfile *f, struct qsys *s, int cmd, uint64_t arg);
 /* `p` closed a descriptor of it; the file's last reference has gone. */
 void vnode_locks_closed(struct qvnode *v, struct quern_proc *p);
 void vnode_flock_closed(struct qvnode *v, struct qfile *f);
-/* Open a fifo or device. */
+/* Make what was written to a block device durable. */
+int special_fsync(struct qfile *f);
+/* Open a fifo or device; when it succeeds, the references of *at are the file's. */
 int special_open(struct quern_proc *p, const struct qpath *at, struct qvnode *v,
     uint32_t flags, struct qfile **fp);
 

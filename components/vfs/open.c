@@ -9,23 +9,6 @@
 
 static const struct qtag tag_open = { "open file" };
 
-/* What an open file is, besides struct qfile.  f_obj. */
-struct open_file {
-	struct qpath of_path; /* [I] with references */
-	struct qvnode *of_v;  /* [I] of the dentry, which keeps it */
-	struct qreadahead of_ra;
-	uint64_t of_dirpos; /* [o] */
-	uint32_t of_errseq; /* errors of writing back that it has told of */
-	uint32_t of_reads;  /* [a] so far */
-	bool of_wrote;      /* opened for writing: counted in v_writers */
-};
-
-static struct open_file *
-open_of(const struct qfile *f)
-{
-	return f->f_obj;
-}
-
 static bool
 is_ours(const struct qfile *f)
 {
@@ -327,6 +310,8 @@ file_release(struct qfile *f)
 	struct open_file *of = open_of(f);
 
 	vnode_flock_closed(of->of_v, f);
+	if (of->of_end != NULL)
+		of->of_end(f);
 	if (of->of_wrote)
 		__atomic_fetch_sub(&of->of_v->v_writers, 1, __ATOMIC_RELEASE);
 	qpath_put(&of->of_path);

@@ -40,6 +40,12 @@ void qpcache_init(struct qpcache *pc);
 int64_t qpcache_read(struct qvnode *v, struct quio *u, struct qreadahead *ra);
 
 /*
+ * Begin to read [off, off + len), up to the file's end (0: all the rest), as far
+ * as it is not there.  Waits for memory only.
+ */
+void qpcache_willneed(struct qvnode *v, uint64_t off, uint64_t len);
+
+/*
  * Write at u_off, past the end if need be.  v_lock is held for writing.  Sets
  * the size; times are the caller's.  Bytes, or -errno if none.  Waits when too
  * much is dirty.

@@ -325,6 +325,23 @@ read_ahead(struct qvnode *v, uint64_t index, uint64_t n)
 	return index + got;
 }
 
+void
+qpcache_willneed(struct qvnode *v, uint64_t off, uint64_t len)
+{
+	uint64_t size = qvnode_size(v), index, next, last;
+
+	if (is_diskless(v) || off >= size)
+		return;
+	if (len == 0 || len > size - off)
+		len = size - off;
+	last = (off + len - 1) >> PAGE_SHIFT;
+	for (index = off >> PAGE_SHIFT; index <= last; index = next) {
+		next = read_ahead(v, index, last - index + 1);
+		if (next == index) /* it is there, or there is no memory */
+			next++;
+	}
+}
+
 /* ---- how far ahead ------------------------------------------------------ */
 
 /* Several threads may read one open file: relaxed loads and stores. */

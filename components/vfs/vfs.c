@@ -29,6 +29,7 @@ vfs_init(struct quern *k, void **statep)
 	qmutex_init(&vf->vf_fslock, "file systems");
 	qmutex_init(&vf->vf_flock, "file locks");
 	qlist_init(&vf->vf_lockwait);
+	qmutex_init(&vf->vf_fifos, "fifos");
 	qlist_init(&vf->vf_kinds);
 	qlist_init(&vf->vf_fs);
 	error = qproc_part_add(k, &places);

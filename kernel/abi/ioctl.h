@@ -31,4 +31,15 @@
 #define Q_FIBMAP   0x1
 #define Q_FIGETBSZ 0x2
 
+/* Disks'. */
+#define Q_BLKROGET     0x125e
+#define Q_BLKGETSIZE   0x1260
+#define Q_BLKFLSBUF    0x1261
+#define Q_BLKSSZGET    0x1268
+#define Q_BLKBSZGET    0x80081270
+#define Q_BLKGETSIZE64 0x80081272
+#define Q_BLKDISCARD   0x1277
+#define Q_BLKPBSZGET   0x127b
+#define Q_BLKZEROOUT   0x127f
+
 #endif /* QUERN_ABI_IOCTL_H */

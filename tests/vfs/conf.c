@@ -10,9 +10,9 @@
 
 int64_t
 conf_sys(struct conf *c, unsigned nr, uint64_t a, uint64_t b, uint64_t d,
-    uint64_t e, uint64_t f)
+    uint64_t e, uint64_t f, uint64_t g)
 {
-	const uint64_t arg[6] = { a, b, d, e, f, 0 };
+	const uint64_t arg[6] = { a, b, d, e, f, g };
 
 	return c->c_call(c, nr, arg);
 }
@@ -165,7 +165,7 @@ const struct conf_case *
 conf_nth(int i)
 {
 	static const struct conf_case *const tables[] = { conf_names, conf_open,
-		conf_attrs, conf_dirs, conf_data };
+		conf_attrs, conf_dirs, conf_data, conf_move };
 	const struct conf_case *cc;
 	unsigned t;
 

@@ -41,7 +41,7 @@ struct conf_case {
 
 /* Tables, ended by a zero. */
 extern const struct conf_case conf_names[], conf_open[], conf_attrs[],
-    conf_data[], conf_dirs[];
+    conf_data[], conf_dirs[], conf_move[];
 
 /* Case number `i` of all tables, or NULL; how many there are. */
 const struct conf_case *conf_nth(int i);
@@ -49,12 +49,13 @@ int conf_count(void);
 
 /* Make a call; unused arguments are anything. */
 int64_t conf_sys(struct conf *c, unsigned nr, uint64_t a, uint64_t b,
-    uint64_t d, uint64_t e, uint64_t f);
-#define SYS(c, nr, ...) SYS_(c, nr, __VA_ARGS__, 0, 0, 0, 0, 0)
-#define SYS_(c, nr, a, b, d, e, f, ...)                         \
+    uint64_t d, uint64_t e, uint64_t f, uint64_t g);
+#define SYS(c, nr, ...) SYS_(c, nr, __VA_ARGS__, 0, 0, 0, 0, 0, 0)
+#define SYS_(c, nr, a, b, d, e, f, g, ...)                      \
 	conf_sys((c), (nr), (uint64_t)(uintptr_t)(a),           \
 	    (uint64_t)(uintptr_t)(b), (uint64_t)(uintptr_t)(d), \
-	    (uint64_t)(uintptr_t)(e), (uint64_t)(uintptr_t)(f))
+	    (uint64_t)(uintptr_t)(e), (uint64_t)(uintptr_t)(f), \
+	    (uint64_t)(uintptr_t)(g))
 
 /* Check a result; a failure is noted once, with where and what came. */
 bool conf_is(struct conf *c, int64_t got, int64_t want, const char *expr,

@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 #include <quern/component.h>
+#include <quern/devfs.h>
 #include <quern/ext4.h>
 #include <quern/tmpfs.h>
 #include <quern/vfs.h>
@@ -14,6 +15,7 @@
 const struct quern_component *const linked_components[] = {
 	&qvfs,
 	&qtmpfs,
+	&qdevfs,
 	&qext4,
 	NULL,
 };

@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A file system of devices.
+ *
+ * Its names are a table's and the disks' that there are at the moment; nothing
+ * can be made or removed.  So the VFS is not to remember what there is not
+ * (QFT_DYNAMIC).  Inode numbers: the places in the table from 1 on, and
+ * DISK_INO plus the number for disks.
+ *
+ * Mode, owner and times can be changed; those of the table are remembered when a
+ * vnode goes.
+ */
+#include <quern/abi/fs.h>
+#include <quern/block.h>
+#include <quern/slab.h>
+#include <quern/vfs.h>
+
+#include "devfs.h"
+
+#define DEVFS_MAGIC 0x01021994 /* devtmpfs has that of tmpfs */
+#define DISK_INO    UINT64_C(1000)
+#define ROOT_INO    UINT64_C(1)
+
+/* Room for "disk" and a number. */
+#define NAME_ROOM 16u
+
+struct fixed {
+	const char *f_name;
+	uint32_t f_mode;
+	uint16_t f_major, f_minor;
+	const char *f_target;
+};
+
+/* In the order of inode numbers: the root is the first. */
+static const struct fixed table[] = {
+	{ "", Q_S_IFDIR | 0755, 0, 0, NULL },
+	{ "null", Q_S_IFCHR | 0666, 1, 3, NULL },
+	{ "zero", Q_S_IFCHR | 0666, 1, 5, NULL },
+	{ "full", Q_S_IFCHR | 0666, 1, 7, NULL },
+	{ "random", Q_S_IFCHR | 0666, 1, 8, NULL },
+	{ "urandom", Q_S_IFCHR | 0666, 1, 9, NULL },
+	{ "tty", Q_S_IFCHR | 0666, 5, 0, NULL },
+	/* Where others are mounted. */
+	{ "pts", Q_S_IFDIR | 0755, 0, 0, NULL },
+	{ "shm", Q_S_IFDIR | 01777, 0, 0, NULL },
+	{ "fd", Q_S_IFLNK | 0777, 0, 0, "/proc/self/fd" },
+	{ "stdin", Q_S_IFLNK | 0777, 0, 0, "/proc/self/fd/0" },
+	{ "stdout", Q_S_IFLNK | 0777, 0, 0, "/proc/self/fd/1" },
+	{ "stderr", Q_S_IFLNK | 0777, 0, 0, "/proc/self/fd/2" },
+};
+
+#define NFIXED ((unsigned)QARRAYLEN(table))
+
+/* What was changed of a node. */
+struct kept {
+	bool k_set;
+	uint32_t k_mode, k_uid, k_gid;
+	struct qtime k_atime, k_mtime, k_ctime;
+};
+
+struct super {
+	struct qtime ds_born;
+	struct qspin ds_lock;
+	struct kept ds_kept[NFIXED]; /* [ds_lock] */
+};
+
+static const struct qtag tag_fs = { "devfs" };
+static const struct qvnode_ops node_ops;
+
+static struct super *
+super_of(const struct qfs *fs)
+{
+	return fs->fs_priv;
+}
+
+/* ---- nodes ----------------------------------------------------------------- */
+
+static void
+fill_fixed(struct qvnode *v, unsigned i)
+{
+	struct super *ds = super_of(v->v_fs);
+	const struct fixed *f = &table[i];
+	const struct kept *k = &ds->ds_kept[i];
+
+	v->v_mode = f->f_mode;
+	v->v_nlink = i == 0 ? 4 : qvnode_isdir(v) ? 2 : 1;
+	v->v_rdev = qdev_make(f->f_major, f->f_minor);
+	if (f->f_target != NULL)
+		v->v_size = qstrlen(f->f_target);
+	v->v_atime = v->v_mtime = v->v_ctime = v->v_btime = ds->ds_born;
+	qspin_lock(&ds->ds_lock);
+	if (k->k_set) {
+		v->v_mode = k->k_mode;
+		v->v_uid = k->k_uid;
+		v->v_gid = k->k_gid;
+		v->v_atime = k->k_atime;
+		v->v_mtime = k->k_mtime;
+		v->v_ctime = k->k_ctime;
+	}
+	qspin_unlock(&ds->ds_lock);
+}
+
+static void
+fill_disk(struct qvnode *v, uint64_t num)
+{
+	v->v_mode = Q_S_IFBLK | 0660;
+	v->v_nlink = 1;
+	v->v_rdev = qdev_make(QDISK_MAJOR, (uint32_t)num);
+	v->v_atime = v->v_mtime = v->v_ctime = v->v_btime =
+	    super_of(v->v_fs)->ds_born;
+}
+
+/* The vnode of a number that there is, with a reference. */
+static int
+node_get(struct qfs *fs, uint64_t ino, struct qvnode **vp)
+{
+	struct qvnode *v;
+	int new = qvnode_get(fs, ino, &v);
+
+	if (new < 0)
+		return new;
+	if (new != 0) {
+		if (ino < DISK_INO)
+			fill_fixed(v, (unsigned)(ino - ROOT_INO));
+		else
+			fill_disk(v, ino - DISK_INO);
+		v->v_ops = &node_ops;
+		qvnode_ready(v);
+	}
+	*vp = v;
+	return 0;
+}
+
+/* Remember what was changed. */
+static void
+devfs_evict(struct qvnode *v)
+{
+	struct super *ds = super_of(v->v_fs);
+	struct kept *k;
+
+	if (v->v_ino >= DISK_INO)
+		return;
+	k = &ds->ds_kept[v->v_ino - ROOT_INO];
+	qspin_lock(&ds->ds_lock);
+	k->k_set = true;
+	k->k_mode = v->v_mode;
+	k->k_uid = v->v_uid;
+	k->k_gid = v->v_gid;
+	k->k_atime = v->v_atime;
+	k->k_mtime = v->v_mtime;
+	k->k_ctime = v->v_ctime;
+	qspin_unlock(&ds->ds_lock);
+}
+
+static int
+devfs_readlink(struct qvnode *v, char *buf, size_t len)
+{
+	const char *target = table[v->v_ino - ROOT_INO].f_target;
+	size_t n = qstrlen(target);
+
+	qassert(n <= len);
+	__builtin_memcpy(buf, target, n);
+	return (int)n;
+}
+
+/* ---- names ----------------------------------------------------------------- */
+
+static bool
+is_name(const struct qname *n, const char *s)
+{
+	return qstrlen(s) == n->n_len &&
+	    __builtin_memcmp(n->n_name, s, n->n_len) == 0;
+}
+
+/* The number in the table of a name, or 0. */
+static uint64_t
+find_fixed(const struct qname *n)
+{
+	unsigned i;
+
+	for (i = 1; i < NFIXED; i++)
+		if (is_name(n, table[i].f_name))
+			return ROOT_INO + i;
+	return 0;
+}
+
+/* What a disk is called here: its name, or `buf`. */
+static const char *
+disk_name(const struct qdisk *d, char *buf)
+{
+	struct qname n = { d->qd_name, (uint32_t)qstrlen(d->qd_name), 0 };
+	const char *s;
+
+	for (s = d->qd_name; *s != '\0' && *s != '/'; s++)
+		continue;
+	if (*s == '\0' && n.n_len != 0 && n.n_len <= QNAME_MAX &&
+	    find_fixed(&n) == 0)
+		return d->qd_name;
+	qsnprintf(buf, NAME_ROOM, "disk%u", d->qd_num);
+	return buf;
+}
+
+/* The inode number of the disk of that name, or 0. */
+static uint64_t
+find_disk(struct quern *k, const struct qname *n)
+{
+	uint64_t ino = 0;
+	char buf[NAME_ROOM];
+	uint32_t num = 1;
+	struct qdisk *d;
+
+	while (ino == 0 && (d = qdisk_from(k, num)) != NULL) {
+		if (is_name(n, disk_name(d, buf)))
+			ino = DISK_INO + d->qd_num;
+		num = d->qd_num + 1;
+		qdisk_put(d);
+	}
+	return ino;
+}
+
+static int
+devfs_lookup(struct qvnode *dir, const struct qname *n, struct qvnode **vp)
+{
+	uint64_t ino = 0;
+
+	if (dir->v_ino == ROOT_INO) {
+		ino = find_fixed(n);
+		if (ino == 0)
+			ino = find_disk(dir->v_fs->fs_k, n);
+	}
+	return ino != 0 ? node_get(dir->v_fs, ino, vp) : -Q_ENOENT;
+}
+
+static int
+emit_disks(struct qvnode *dir, uint64_t *posp, qreaddir_fn *emit, void *arg)
+{
+	uint32_t num = *posp > DISK_INO ? (uint32_t)(*posp - DISK_INO) : 1;
+	char buf[NAME_ROOM];
+	struct qdisk *d;
+	const char *s;
+	bool full = false;
+
+	while (!full && (d = qdisk_from(dir->v_fs->fs_k, num)) != NULL) {
+		num = d->qd_num + 1;
+		s = disk_name(d, buf);
+		full = emit(arg, s, qstrlen(s), DISK_INO + d->qd_num, Q_DT_BLK,
+			   DISK_INO + num) != 0;
+		if (!full)
+			*posp = DISK_INO + num;
+		qdisk_put(d);
+	}
+	return 0;
+}
+
+/* Positions: 0 and 1 are "." and "..", then inode numbers. */
+static int
+devfs_readdir(struct qvnode *dir, uint64_t *posp, qreaddir_fn *emit, void *arg)
+{
+	const struct fixed *f;
+
+	for (; *posp < 2; ++*posp)
+		if (emit(arg, "..", *posp + 1,
+			*posp == 0 ? dir->v_ino : ROOT_INO, Q_DT_DIR,
+			*posp + 1) != 0)
+			return 0;
+	if (dir->v_ino != ROOT_INO)
+		return 0;
+	for (; *posp < ROOT_INO + NFIXED; ++*posp) {
+		f = &table[*posp - ROOT_INO];
+		if (emit(arg, f->f_name, qstrlen(f->f_name), *posp,
+			(f->f_mode & Q_S_IFMT) >> 12, *posp + 1) != 0)
+			return 0;
+	}
+	return emit_disks(dir, posp, emit, arg);
+}
+
+static const struct qvnode_ops node_ops = {
+	.vo_lookup = devfs_lookup,
+	.vo_readdir = devfs_readdir,
+	.vo_readlink = devfs_readlink,
+	.vo_evict = devfs_evict,
+};
+
+/* ---- the whole ------------------------------------------------------------- */
+
+static int
+devfs_vget(struct qfs *fs, uint64_t ino, uint32_t gen, struct qvnode **vp)
+{
+	if (gen != 0 ||
+	    (ino - ROOT_INO >= NFIXED &&
+		(ino <= DISK_INO || ino - DISK_INO > UINT32_MAX)))
+		return -Q_ESTALE;
+	return node_get(fs, ino, vp);
+}
+
+static int
+devfs_parent(struct qvnode *dir, struct qvnode **vp)
+{
+	return node_get(dir->v_fs, ROOT_INO, vp);
+}
+
+static void
+devfs_unmount(struct qfs *fs)
+{
+	qfree(fs->fs_priv);
+}
+
+static const struct qfs_ops fs_ops = { .fso_unmount = devfs_unmount,
+	.fso_vget = devfs_vget,
+	.fso_parent = devfs_parent };
+
+static int
+devfs_mount(struct qfs *fs, const char *options, bool probe)
+{
+	struct super *ds;
+	int error;
+
+	(void)probe;
+	if (options[0] != '\0') {
+		qfs_log(fs, QUERN_LOG_ERR, "takes no options: '%s'", options);
+		return -Q_EINVAL;
+	}
+	ds = qzalloc(&tag_fs, sizeof(*ds));
+	if (ds == NULL)
+		return -Q_ENOMEM;
+	qspin_init(&ds->ds_lock);
+	fs->fs_priv = ds;
+	fs->fs_ops = &fs_ops;
+	fs->fs_magic = DEVFS_MAGIC;
+	ds->ds_born = qfs_now(fs);
+	error = node_get(fs, ROOT_INO, &fs->fs_root);
+	if (error != 0)
+		qfree(ds);
+	return error;
+}
+
+static const struct qfs_type type = { .ft_name = "devfs",
+	.ft_flags = QFT_DYNAMIC,
+	.ft_vnode_size = sizeof(struct qvnode),
+	.ft_mount = devfs_mount };
+
+static int
+devfs_init(struct quern *k, void **statep)
+{
+	*statep = NULL;
+	return qfs_register(k, &type);
+}
+
+static void
+devfs_fini(struct quern *k, void *state)
+{
+	(void)state;
+	qfs_unregister(k, &type);
+}
+
+static const struct quern_component *const needs[] = { &qvfs, NULL };
+
+const struct quern_component qdevfs = {
+	.c_name = "devfs",
+	.c_needs = needs,
+	.c_init = devfs_init,
+	.c_fini = devfs_fini,
+};

@@ -33,6 +33,9 @@ const char fs_command_usage[] =
     "  write PATH                standard input into a file\n"
     "  mkdir [-p] PATH...        make directories\n"
     "  rm [-rf] PATH...          remove files\n"
+    "  tar -c [-f FILE] [-C DIR] [--format=F] [--filter=F] [PATH...]\n"
+    "                            an archive of files, to standard output\n"
+    "  tar -x [-f FILE] [-C DIR] files from an archive, standard input\n"
     "  cp [-ar] FROM... TO       copy within the image\n"
     "  mv FROM... TO             move files\n"
     "  ln [-s] TARGET PATH       make another name, or a symlink\n"
@@ -424,31 +427,37 @@ open_image(struct fs *f, const struct image *im, const char *arg, bool writes)
 		opt.do_flags |= QUERN_DISK_RDONLY;
 	error = quern_create(&cfg, &f->f_k);
 	if (error == 0)
-		error = quern_proc_create(f->f_k, &f->f_p);
+		error = quern_proc_create(f->f_k, &f->f_mounter);
 	if (error != 0) {
 		fprintf(stderr, "quern fs: no kernel: %s\n", strerror(-error));
 		return error;
 	}
 	error = quern_disk_open(f->f_k, im->i_name, &opt, &f->f_disk);
 	if (error == 0)
-		error = quern_mount(f->f_p, "image", "/", im->i_type,
+		error = quern_mount(f->f_mounter, "image", "/", im->i_type,
 		    writes && !im->i_ro ? 0 : Q_MS_RDONLY, "");
 	if (error != 0)
 		return no_image(f, arg, error);
+	f->f_mounted = true;
 	f->f_opening = false;
-	return 0;
+	error = quern_proc_fork(f->f_mounter, &f->f_p);
+	if (error == 0)
+		error = quern_chdir(f->f_p, "/");
+	return error != 0 ? no_image(f, arg, error) : 0;
 }
 
 /* Everything written, everything closed. */
 static void
-close_image(struct fs *f, const char *arg, bool mounted)
+close_image(struct fs *f, const char *arg)
 {
 	int error = 0;
 
-	if (mounted)
-		error = quern_umount2(f->f_p, "/", 0);
 	if (f->f_p != NULL)
 		(void)quern_proc_destroy(f->f_p);
+	if (f->f_mounted)
+		error = quern_umount2(f->f_mounter, "/", 0);
+	if (f->f_mounter != NULL)
+		(void)quern_proc_destroy(f->f_mounter);
 	if (f->f_disk != NULL) {
 		int e = quern_disk_close(f->f_disk);
 
@@ -467,7 +476,8 @@ const struct fs_command *
 fs_find_command(const char *name)
 {
 	const struct fs_command *tables[] = { fs_read_commands,
-		fs_write_commands, fs_copy_commands, fs_script_commands };
+		fs_write_commands, fs_copy_commands, fs_tar_commands,
+		fs_script_commands };
 	const struct fs_command *c;
 	unsigned i;
 
@@ -484,6 +494,7 @@ cmd_fs(int argc, char **argv)
 	const struct fs_command *c;
 	struct fs f = { .f_opening = true };
 	struct image im;
+	bool writes;
 
 	if (argc < 3) {
 		fputs(fs_command_usage, stderr);
@@ -500,13 +511,15 @@ cmd_fs(int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	f.f_command = c->c_name;
+	writes = c->c_writes &&
+	    (c->c_looks == NULL || !c->c_looks(argc - 2, argv + 2));
 	catch_signals();
-	if (open_image(&f, &im, argv[1], c->c_writes) != 0) {
-		close_image(&f, argv[1], false);
+	if (open_image(&f, &im, argv[1], writes) != 0) {
+		close_image(&f, argv[1]);
 		return 1;
 	}
 	c->c_run(&f, argc - 2, argv + 2);
-	close_image(&f, argv[1], true);
+	close_image(&f, argv[1]);
 	if (caught != 0)
 		die_of_signal();
 	if (fflush(stdout) != 0 && f.f_status == 0) {

@@ -15,10 +15,12 @@
 /* An image that is open, and how a command tells what went wrong. */
 struct fs {
 	struct quern *f_k;
-	struct quern_proc *f_p;
+	struct quern_proc *f_mounter; /* outside of the image */
+	struct quern_proc *f_p;       /* at the image's root */
 	struct qdisk *f_disk;
 	const char *f_command; /* for messages */
 	bool f_opening;        /* the image is not open yet */
+	bool f_mounted;        /* something is to be unmounted */
 	char f_why[256];       /* the kernel's last line until then */
 	int f_status;          /* the exit status so far */
 	bool f_stop;           /* what failed will fail for all that follows */
@@ -87,11 +89,13 @@ struct fs_command {
 	const char *c_name;
 	void (*c_run)(struct fs *f, int argc, char **argv);
 	bool c_writes;
+	/* Does it only look, with these arguments?  NULL: as c_writes says. */
+	bool (*c_looks)(int argc, char **argv);
 };
 
 /* The tables of the files, each ended by a NULL name. */
 extern const struct fs_command fs_read_commands[], fs_write_commands[],
-    fs_copy_commands[], fs_script_commands[];
+    fs_copy_commands[], fs_tar_commands[], fs_script_commands[];
 
 /* The command of that name, or NULL. */
 const struct fs_command *fs_find_command(const char *name);

@@ -514,8 +514,8 @@ cmd_cp(struct fs *f, int argc, char **argv)
 }
 
 const struct fs_command fs_copy_commands[] = {
-	{ "put", cmd_put, true },
-	{ "get", cmd_get, false },
-	{ "cp", cmd_cp, true },
-	{ NULL, NULL, false },
+	{ "put", cmd_put, true, NULL },
+	{ "get", cmd_get, false, NULL },
+	{ "cp", cmd_cp, true, NULL },
+	{ NULL, NULL, false, NULL },
 };

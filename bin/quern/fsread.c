@@ -327,11 +327,11 @@ cmd_info(struct fs *f, int argc, char **argv)
 }
 
 const struct fs_command fs_read_commands[] = {
-	{ "ls", cmd_ls, false },
-	{ "cat", cmd_cat, false },
-	{ "stat", cmd_stat, false },
-	{ "find", cmd_find, false },
-	{ "df", cmd_df, false },
-	{ "info", cmd_info, false },
-	{ NULL, NULL, false },
+	{ "ls", cmd_ls, false, NULL },
+	{ "cat", cmd_cat, false, NULL },
+	{ "stat", cmd_stat, false, NULL },
+	{ "find", cmd_find, false, NULL },
+	{ "df", cmd_df, false, NULL },
+	{ "info", cmd_info, false, NULL },
+	{ NULL, NULL, false, NULL },
 };

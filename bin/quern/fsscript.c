@@ -145,6 +145,6 @@ cmd_script(struct fs *f, int argc, char **argv)
 }
 
 const struct fs_command fs_script_commands[] = {
-	{ "script", cmd_script, true },
-	{ NULL, NULL, false },
+	{ "script", cmd_script, true, NULL },
+	{ NULL, NULL, false, NULL },
 };

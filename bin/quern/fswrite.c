@@ -254,13 +254,13 @@ cmd_truncate(struct fs *f, int argc, char **argv)
 }
 
 const struct fs_command fs_write_commands[] = {
-	{ "write", cmd_write, true },
-	{ "mkdir", cmd_mkdir, true },
-	{ "rm", cmd_rm, true },
-	{ "mv", cmd_mv, true },
-	{ "ln", cmd_ln, true },
-	{ "chmod", cmd_chmod, true },
-	{ "touch", cmd_touch, true },
-	{ "truncate", cmd_truncate, true },
-	{ NULL, NULL, false },
+	{ "write", cmd_write, true, NULL },
+	{ "mkdir", cmd_mkdir, true, NULL },
+	{ "rm", cmd_rm, true, NULL },
+	{ "mv", cmd_mv, true, NULL },
+	{ "ln", cmd_ln, true, NULL },
+	{ "chmod", cmd_chmod, true, NULL },
+	{ "touch", cmd_touch, true, NULL },
+	{ "truncate", cmd_truncate, true, NULL },
+	{ NULL, NULL, false, NULL },
 };

@@ -259,6 +259,165 @@ START_TEST(no_escape)
 }
 END_TEST
 
+/* ---- tar ---------------------------------------------------------------------------- */
+
+/* Was it built without libarchive? */
+static bool
+no_tar(void)
+{
+	struct run r;
+	bool no;
+
+	make_image("-t ext4", "8M");
+	run_fs(&r, "tar", "-c", "/", NULL);
+	no = strstr(r.r_err, "without libarchive") != NULL;
+	if (no)
+		printf("SKIP: built without libarchive\n");
+	run_free(&r);
+	return no;
+}
+
+/* An ACL, and one for new files. */
+static bool
+add_acls(const char *dir)
+{
+	static const struct {
+		uint32_t version;
+		struct {
+			uint16_t tag, perm;
+			uint32_t id;
+		} e[5];
+	} acl = { 2,
+		{ { 0x01, 7, UINT32_MAX }, { 0x02, 5, 1234 },
+		    { 0x04, 1, UINT32_MAX }, { 0x10, 5, UINT32_MAX },
+		    { 0x20, 4, UINT32_MAX } } };
+
+	return setxattr(dir, "system.posix_acl_default", &acl, sizeof(acl),
+		   0) == 0 &&
+	    setxattr(dir, "system.posix_acl_access", &acl, sizeof(acl), 0) == 0;
+}
+
+/* Through archives that the host's tar reads and writes, all kept. */
+START_TEST(tar)
+{
+	struct run r;
+
+	if (no_tar())
+		return;
+	if (tree_run("tar --version | grep -q GNU") != 0) {
+		printf("SKIP: there is no GNU tar\n");
+		return;
+	}
+	tree_make(in_work("tree"), 21, 60);
+	if (!add_acls(in_work("tree/dir1")))
+		printf("# no ACLs here\n");
+	make_image("-t ext4", "32M");
+	run_fs(&r, "put", in_work("tree"), "/", NULL);
+	must_do(&r);
+	run_fs(&r, "tar", "-c", "-f", in_work("a.tar"), "-C", "/tree", NULL);
+	must_do(&r);
+	ck_assert_int_eq(mkdir(in_work("out"), 0755), 0);
+	ck_assert_int_eq(tree_run("tar -x --xattrs --xattrs-include='*' --acls "
+				  "-p -f '%s/a.tar' -C '%s/out'",
+			     work, work),
+	    0);
+	must_equal(in_work("tree"), in_work("out"));
+
+	ck_assert_int_eq(tree_run("tar -c --xattrs --acls --format=pax -S "
+				  "-f '%s/b.tar' -C '%s' tree",
+			     work, work),
+	    0);
+	make_image("-t ext4 -b 1024", "32M");
+	run_fs(&r, "tar", "-x", "-f", in_work("b.tar"), NULL);
+	must_do(&r);
+	/* Onto what is there. */
+	run_fs(&r, "tar", "-xf", in_work("b.tar"), NULL);
+	must_do(&r);
+	run_fs(&r, "mkdir", "-p", "/x/y", NULL);
+	must_do(&r);
+	run_fs(&r, "tar", "-xf", in_work("a.tar"), "-C", "/x/y", NULL);
+	must_do(&r);
+	must_be_clean();
+	run_fs(&r, "get", "/tree", in_work("b"), NULL);
+	must_do(&r);
+	run_fs(&r, "get", "/x/y", in_work("a"), NULL);
+	must_do(&r);
+	must_equal(in_work("tree"), in_work("b"));
+	must_equal(in_work("tree"), in_work("a"));
+}
+END_TEST
+
+static const struct {
+	const char *format, *filter;
+} archives[] = { { "pax", "gzip" }, { "pax", "xz" }, { "pax", "zstd" },
+	{ "gnutar", "bzip2" }, { "ustar", "lz4" }, { "newc", "gzip" },
+	{ "odc", "none" }, { "zip", "none" }, { "7zip", "none" } };
+
+/* What every format can hold comes back. */
+START_TEST(archive_format)
+{
+	static const char text[] =
+	    "mkdir -p /t/d/e\nput /etc/passwd /t/d/file\n"
+	    "ln -s ../file /t/d/e/link\ntouch /t/empty\nchmod 640 /t/empty\n"
+	    "ln /t/d/file /t/d/e/other\n";
+	const char *argv[] = { "", "fs", image, "script", "-", NULL };
+	char format[32], filter[32];
+	struct run r;
+
+	if (no_tar())
+		return;
+	run_quern(&r, argv, text, strlen(text));
+	must_do(&r);
+	run_fs(&r, "get", "/t", in_work("t"), NULL);
+	must_do(&r);
+	snprintf(format, sizeof(format), "--format=%s", archives[_i].format);
+	snprintf(filter, sizeof(filter), "--filter=%s", archives[_i].filter);
+	run_fs(&r, "tar", "-c", format, filter, "-f", in_work("archive"), "/t",
+	    NULL);
+	must_do(&r);
+	make_image("-t ext4", "8M");
+	run_fs(&r, "tar", "-xf", in_work("archive"), NULL);
+	must_do(&r);
+	must_be_clean();
+	run_fs(&r, "get", "/t", in_work("out"), NULL);
+	must_do(&r);
+	ck_assert_int_eq(tree_run("diff -r '%s/t' '%s/out'", work, work), 0);
+	ck_assert_int_eq(tree_run("test \"$(stat -c %%a '%s/out/empty')\" = "
+				  "640 -a -L '%s/out/d/e/link'",
+			     work, work),
+	    0);
+}
+END_TEST
+
+/* Archives that are wrong: one line, the image clean. */
+START_TEST(bad_archive)
+{
+	static const char *const makers[][2] = {
+		{ "head -c 3000 /bin/sh >'%s/a'", "archive: Unrec" },
+		{ "tar -cf - -C / etc/passwd | head -c 700 >'%s/a'",
+		    "etc/passwd: Truncated" },
+		{ "tar -cf '%s/a' -P --transform 's,^,../,' /etc/passwd",
+		    "a name with '..'" },
+		{ "tar -cf - -C / usr/bin | head -c 9000000 >'%s/a'",
+		    ": No space left on device" },
+	};
+	char line[1200];
+	struct run r;
+
+	if (no_tar())
+		return;
+	snprintf(line, sizeof(line), makers[_i][0], work);
+	(void)tree_run("%s", line);
+	make_image("-t ext4", "4M");
+	run_fs(&r, "tar", "-xf", in_work("a"), NULL);
+	if (r.r_status != 1 || strstr(r.r_err, makers[_i][1]) == NULL ||
+	    strchr(r.r_err, '\n')[1] != '\0')
+		ck_abort_msg("status %d: %s", r.r_status, r.r_err);
+	run_free(&r);
+	must_be_clean();
+}
+END_TEST
+
 /* ---- a full disk, signals ------------------------------------------------------------- */
 
 START_TEST(full)
@@ -346,6 +505,7 @@ static const struct script {
 	{ "touch /x\nrm /nonesuch\ntouch /y\n", 1, "",
 	    "quern fs: -:2: rm: /nonesuch: No such file or directory\n" },
 	{ "ls -z\n", 2, "", "-:1: ls: `quern help fs` shows how" },
+	{ "mkdir a\ntouch a/b\nfind a", 0, "a\na/b\n", "" },
 	{ "frob\n", 1, "", "-:1: script: frob: there is no such command\n" },
 	{ "script x\n", 1, "", "-:1: script: script: not in a script\n" },
 	{ "ls 'a\n", 1, "", "-:1: script: line: a quote is not closed\n" },
@@ -417,6 +577,9 @@ main(void)
 	tcase_add_loop_test(tc, real_tree, 0, COUNT(real));
 	tcase_add_test(tc, refusals);
 	tcase_add_test(tc, no_escape);
+	tcase_add_test(tc, tar);
+	tcase_add_loop_test(tc, archive_format, 0, COUNT(archives));
+	tcase_add_loop_test(tc, bad_archive, 0, 4);
 	tcase_add_loop_test(tc, full, 0, 2);
 	tcase_add_loop_test(tc, killed, 0, COUNT(signals));
 	tcase_add_loop_test(tc, script, 0, COUNT(scripts));

@@ -10,18 +10,21 @@ b=$1
 work=$(mktemp -d "${TMPDIR:-/tmp}/quern-install.XXXXXX") || exit 1
 trap 'rm -rf "$work"' EXIT
 unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES
-passed=0 failed=0
+passed=0 failed=0 skipped=0
 
 try() {
 	what=$1
 	shift
-	if "$@" >"$work/log" 2>&1; then
-		passed=$((passed + 1))
-		echo "ok   install: $what"
-	else
+	if ! "$@" >"$work/log" 2>&1; then
 		failed=$((failed + 1))
 		echo "FAIL install: $what"
 		sed 's/^/    | /' "$work/log"
+	elif reason=$(sed -n 's/^SKIP: //p' "$work/log") && [ -n "$reason" ]; then
+		skipped=$((skipped + 1))
+		echo "SKIP install: $what: $reason"
+	else
+		passed=$((passed + 1))
+		echo "ok   install: $what"
 	fi
 }
 
@@ -52,13 +55,19 @@ same_under_destdir() {
 }
 
 # usage: example DIRECTORY SOURCES PACKAGES
+# It is run alone, or by its run.sh where that makes what it works on.
 example() {
 	srcs=$(for s in $2; do echo "$1/$s"; done)
 	# shellcheck disable=SC2086 # words
 	flags=$(pc --cflags --libs $3) || return 1
 	# shellcheck disable=SC2086 # words
-	${CC:-gcc} -Wall -Wextra -Werror $srcs $flags -o "$work/example" &&
-	    "$work/example" </dev/null
+	${CC:-gcc} -Wall -Wextra -Werror $srcs $flags -o "$work/example" ||
+	    return 1
+	if [ -f "$1/run.sh" ]; then
+		TMPDIR=$work sh "$1/run.sh" "$work/example" </dev/null
+	else
+		"$work/example" </dev/null
+	fi
 }
 
 DESTDIR='' PREFIX=$work/usr
@@ -72,5 +81,5 @@ while IFS='	' read -r _ dir srcs pkgs; do
 	try "$dir by pkg-config" example "$dir" "$srcs" "$pkgs"
 done <"$work/examples"
 
-echo "$passed $failed 0" >"$b/check/install.tally"
+echo "$passed $failed $skipped" >"$b/check/install.tally"
 [ "$failed" = 0 ]

@@ -79,7 +79,7 @@ bench: $(addprefix $B/,$(bench_progs))
 # --- the rest ---------------------------------------------------------------
 
 demo: $B/examples/hello/hello
-	$B/examples/hello/hello
+	@sh examples/hello/run.sh $<
 
 # What the scripts have to know of the units, one record a line:
 # unit NAME DIRECTORY free|host|headers USES CLOSURE PUBLIC GENERATED PKGS

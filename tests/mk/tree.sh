@@ -423,6 +423,9 @@ EOF
 SRCS = hello.c
 USES = kernel host-posix
 EOF
+	put examples/hello/run.sh <<'EOF'
+"$1"
+EOF
 	put examples/hello/hello.c <<'EOF'
 #include <stdio.h>
 #include <quern/quern.h>

@@ -65,6 +65,11 @@ uint32_t fd_size(struct quern_proc *p);
 int fd_close_range(struct quern_proc *p, uint32_t first, uint32_t last,
     uint32_t flags);
 
+/* ---- idcalls.c ---------------------------------------------------------- */
+
+/* Take on credentials, with the capabilities that go with the user. */
+int proc_become(struct quern_proc *p, const struct quern_cred *cred);
+
 /* ---- poll.c ------------------------------------------------------------- */
 
 /* Set the signal mask that argument `i` points to until the call ends. */

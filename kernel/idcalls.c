@@ -527,29 +527,84 @@ sort(uint32_t *a, uint32_t n)
 	}
 }
 
+/* Memory for `n` groups, and what makes a list of what has been put there. */
+static struct qgroups *
+groups_alloc(uint32_t n)
+{
+	struct qgroups *g;
+
+	g = qalloc(&tag_groups, sizeof(*g) + n * sizeof(uint32_t));
+	if (g != NULL) {
+		g->g_refs = 1;
+		g->g_n = n;
+	}
+	return g;
+}
+
+static int
+groups_ready(struct qgroups *g)
+{
+	uint32_t i;
+
+	for (i = 0; i < g->g_n; i++)
+		if (g->g_gid[i] == NOBODY)
+			return -Q_EINVAL;
+	sort(g->g_gid, g->g_n);
+	return 0;
+}
+
 /* Copy `n` groups in. */
 static int
 groups_in(struct qsys *s, uint32_t n, struct qgroups **gp)
 {
-	struct qgroups *g;
-	uint32_t i;
+	struct qgroups *g = groups_alloc(n);
 	int error;
 
-	g = qalloc(&tag_groups, sizeof(*g) + n * sizeof(uint32_t));
 	if (g == NULL)
 		return -Q_ENOMEM;
-	g->g_refs = 1;
-	g->g_n = n;
 	error = qsys_in(s, 1, g->g_gid, n * sizeof(uint32_t));
-	for (i = 0; i < n && error == 0; i++)
-		if (g->g_gid[i] == NOBODY)
-			error = -Q_EINVAL;
-	if (error != 0) {
+	if (error == 0)
+		error = groups_ready(g);
+	if (error != 0)
 		qfree(g);
-		return error;
+	else
+		*gp = g;
+	return error;
+}
+
+int
+proc_become(struct quern_proc *p, const struct quern_cred *cred)
+{
+	struct qgroups *g = NULL, *old;
+	struct qcred *c = &p->p_cred;
+	uint64_t caps = cred->uid == 0 ? QCAP_ALL : 0;
+	struct ids uid = { cred->uid, cred->uid, cred->uid, cred->uid };
+	struct ids gid = { cred->gid, cred->gid, cred->gid, cred->gid };
+
+	if (cred->uid == NOBODY || cred->gid == NOBODY ||
+	    cred->ngroups > Q_NGROUPS_MAX)
+		return -Q_EINVAL;
+	if (cred->ngroups != 0) {
+		g = groups_alloc(cred->ngroups);
+		if (g == NULL)
+			return -Q_ENOMEM;
+		memcpy(g->g_gid, cred->groups,
+		    cred->ngroups * sizeof(uint32_t));
+		if (groups_ready(g) != 0) {
+			qfree(g);
+			return -Q_EINVAL;
+		}
 	}
-	sort(g->g_gid, n);
-	*gp = g;
+	qmutex_lock(&p->p_lock);
+	put_ids(c, false, &uid);
+	put_ids(c, true, &gid);
+	c->c_cap_perm = caps;
+	c->c_cap_inh = 0;
+	__atomic_store_n(&c->c_cap_eff, caps, __ATOMIC_RELAXED);
+	old = c->c_groups;
+	c->c_groups = g;
+	qmutex_unlock(&p->p_lock);
+	groups_put(old);
 	return 0;
 }
 

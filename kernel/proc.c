@@ -132,7 +132,11 @@ inherit(struct quern_proc *p, struct quern_proc *from)
 	p->p_nofile = from->p_nofile;
 	qmutex_unlock(&from->p_lock);
 	qproc_cred(from, &p->p_cred);
-	return qfdtable_copy(from, &p->p_fd);
+	if ((p->p_flags & QPROC_SHAREFD) == 0)
+		return qfdtable_copy(from, &p->p_fd);
+	p->p_fd = from->p_fd;
+	qfdtable_get(p->p_fd);
+	return 0;
 }
 
 /* Give it a number and enter it into the list. */
@@ -333,6 +337,7 @@ proc_end_all(struct quern *k)
 struct create_args {
 	struct quern *a_k;
 	struct quern_proc *a_from;
+	uint32_t a_flags;
 	struct quern_proc *a_proc;
 };
 
@@ -341,7 +346,7 @@ create_body(void *arg)
 {
 	struct create_args *a = arg;
 
-	return qproc_create(a->a_k, a->a_from, NULL, 0, &a->a_proc);
+	return qproc_create(a->a_k, a->a_from, NULL, a->a_flags, &a->a_proc);
 }
 
 static int64_t
@@ -353,7 +358,7 @@ destroy_body(void *arg)
 int
 quern_proc_create(struct quern *k, struct quern_proc **pp)
 {
-	struct create_args a = { k, NULL, NULL };
+	struct create_args a = { .a_k = k };
 	uint32_t hint = 0;
 	int error;
 
@@ -366,20 +371,56 @@ quern_proc_create(struct quern *k, struct quern_proc **pp)
 	return error;
 }
 
-int
-quern_proc_fork(struct quern_proc *from, struct quern_proc **pp)
+static int
+create_from(struct quern_proc *from, uint32_t flags, struct quern_proc **pp)
 {
-	struct create_args a;
+	struct create_args a = { .a_from = from, .a_flags = flags };
 	int error;
 
 	if (from == NULL || pp == NULL)
 		return -Q_EFAULT;
 	*pp = NULL;
-	a = (struct create_args){ from->p_k, from, NULL };
+	a.a_k = from->p_k;
 	error = (int)host_call(a.a_k, from, &from->p_cpu, create_body, &a);
 	if (error == 0)
 		*pp = a.a_proc;
 	return error;
+}
+
+int
+quern_proc_fork(struct quern_proc *from, struct quern_proc **pp)
+{
+	return create_from(from, 0, pp);
+}
+
+int
+quern_proc_share(struct quern_proc *from, struct quern_proc **pp)
+{
+	return create_from(from, QPROC_SHAREFD, pp);
+}
+
+struct cred_args {
+	struct quern_proc *c_proc;
+	const struct quern_cred *c_cred;
+};
+
+static int64_t
+cred_body(void *arg)
+{
+	struct cred_args *a = arg;
+
+	return proc_become(a->c_proc, a->c_cred);
+}
+
+int
+quern_proc_cred(struct quern_proc *p, const struct quern_cred *cred)
+{
+	struct cred_args a = { p, cred };
+
+	if (p == NULL || cred == NULL ||
+	    (cred->ngroups != 0 && cred->groups == NULL))
+		return -Q_EFAULT;
+	return (int)host_call(p->p_k, p, &p->p_cpu, cred_body, &a);
 }
 
 int

@@ -70,6 +70,9 @@ struct qproc_part {
 /* p_flags */
 #define QPROC_GUEST 1u /* makes calls that are for guests only */
 
+/* For qproc_create: has the descriptors of `from`, not copies of them. */
+#define QPROC_SHAREFD 2u
+
 /*
  * A process.  The embedder's client, or a guest's process.
  * [I] immutable, [a] atomic, [p] k_proc_lock, [l] p_lock.
@@ -78,7 +81,7 @@ struct quern_proc {
 	struct quern *p_k;             /* [I] */
 	uint32_t p_cpu;                /* [a] vCPU it ran on last */
 	uint32_t p_intr;               /* [a] interrupted and has not noticed */
-	uint32_t p_flags;              /* [I] QPROC_* */
+	uint32_t p_flags;              /* [I] QPROC_* as given */
 	uint32_t p_pid;                /* [I] */
 	uint32_t p_ppid;               /* [a] changed under [p]; 0: none */
 	uint32_t p_pgid;               /* [a] likewise */

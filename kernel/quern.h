@@ -196,6 +196,30 @@ int quern_proc_create(struct quern *k, struct quern_proc **pp)
 int quern_proc_fork(struct quern_proc *from, struct quern_proc **pp)
     __attribute__((warn_unused_result));
 
+/*
+ * As quern_proc_fork, but descriptors are shared from then on: what either opens
+ * or closes, both do.  With quern_proc_cred, one for each thread of a server that
+ * acts for many users.  To name files by handle there are
+ * quern_name_to_handle_at and quern_open_by_handle_at.
+ */
+int quern_proc_share(struct quern_proc *from, struct quern_proc **pp)
+    __attribute__((warn_unused_result));
+
+/* Who a process acts for. */
+struct quern_cred {
+	uint32_t uid, gid;
+	const uint32_t *groups; /* supplementary ones, in any order */
+	uint32_t ngroups;       /* at most 65,536 */
+};
+
+/*
+ * Have the process's calls be made by that user from now on, with all
+ * capabilities if it is 0 and none otherwise, whoever it was before.  Must not
+ * be in a call.  -EINVAL (an id of -1, too many groups), -ENOMEM.
+ */
+int quern_proc_cred(struct quern_proc *p, const struct quern_cred *cred)
+    __attribute__((warn_unused_result));
+
 /* End a process: its descriptors are closed.  -EBUSY: a call is in progress. */
 int quern_proc_destroy(struct quern_proc *p);
 

@@ -136,6 +136,59 @@ users(struct kenv *e)
 	ksys_close(&s);
 }
 
+/* One table of descriptors for two users. */
+static void
+given_users(struct kenv *e)
+{
+	uint32_t list[4] = { 0 }, in[3] = { 30, 10, 20 }, none[1] = { -1 };
+	struct quern_cred user = { 100, 200, in, 3 }, bad = user;
+	struct quern_proc *q = NULL, *f = NULL;
+	struct ksys s;
+	int64_t fd;
+
+	if (!ksys_open(&s, e))
+		return;
+	KCHECK_EQ(e, quern_proc_share(s.p, &q), 0);
+	KCHECK_EQ(e, quern_proc_cred(q, &user), 0);
+	KCHECK_EQ(e, quern_getuid(q), 100);
+	KCHECK_EQ(e, quern_getegid(q), 200);
+	KCHECK_EQ(e, quern_getgroups(q, 4, list), 3);
+	KCHECK(e, list[0] == 10 && list[1] == 20 && list[2] == 30);
+	KCHECK_EQ(e, q->p_cred.c_cap_eff, 0);
+	KCHECK_EQ(e, quern_setuid(q, 0), -Q_EPERM);
+	KCHECK_EQ(e, quern_getuid(s.p), 0);
+	/* What one opens the other has, and closes. */
+	fd = quern_eventfd2(q, 7, 0);
+	KCHECK(e, fd >= 0);
+	KCHECK_EQ(e, quern_dup2(s.p, fd, 50), 50);
+	KCHECK_EQ(e, quern_close(q, 50), 0);
+	KCHECK_EQ(e, quern_close(s.p, 50), -Q_EBADF);
+	/* A fork of it has a table of its own. */
+	KCHECK_EQ(e, quern_proc_fork(q, &f), 0);
+	KCHECK_EQ(e, quern_close(f, fd), 0);
+	KCHECK_EQ(e, quern_proc_destroy(q), 0);
+	KCHECK_EQ(e, quern_close(s.p, fd), 0);
+	/* Back to the superuser, and every way of saying it wrongly. */
+	KCHECK_EQ(e, quern_proc_cred(f, &(struct quern_cred){ 0 }), 0);
+	KCHECK_EQ(e, f->p_cred.c_cap_eff, QCAP_ALL);
+	KCHECK_EQ(e, quern_getgroups(f, 0, NULL), 0);
+	bad.uid = -1;
+	KCHECK_EQ(e, quern_proc_cred(f, &bad), -Q_EINVAL);
+	bad = (struct quern_cred){ 1, -1, NULL, 0 };
+	KCHECK_EQ(e, quern_proc_cred(f, &bad), -Q_EINVAL);
+	bad = (struct quern_cred){ 1, 1, in, 65537 };
+	KCHECK_EQ(e, quern_proc_cred(f, &bad), -Q_EINVAL);
+	bad = (struct quern_cred){ 1, 1, none, 1 };
+	KCHECK_EQ(e, quern_proc_cred(f, &bad), -Q_EINVAL);
+	bad = (struct quern_cred){ 1, 1, NULL, 1 };
+	KCHECK_EQ(e, quern_proc_cred(f, &bad), -Q_EFAULT);
+	KCHECK_EQ(e, quern_proc_cred(f, NULL), -Q_EFAULT);
+	KCHECK_EQ(e, quern_proc_cred(NULL, &user), -Q_EFAULT);
+	KCHECK_EQ(e, quern_proc_share(NULL, &q), -Q_EFAULT);
+	KCHECK_EQ(e, quern_getuid(f), 0);
+	ksys_close(&s);
+}
+
 /* ---- time ------------------------------------------------------------------------ */
 
 static uint64_t
@@ -572,6 +625,7 @@ live(struct kenv *e, struct quern *k)
 	struct q_pollfd pf[20];
 	struct q_iovec iov[20];
 	uint32_t groups[3] = { 1, 2, 3 };
+	const struct quern_cred user = { 1, 1, groups, 3 };
 	int fd[2], i;
 
 	STARVED(quern_proc_create(k, &p));
@@ -593,6 +647,8 @@ live(struct kenv *e, struct quern *k)
 	STARVED(quern_writev(p, fd[1], iov, 20));
 	STARVED(quern_proc_fork(p, &q));
 	STARVED(quern_dup2(q, 2, 300));
+	STARVED(quern_proc_share(p, &q));
+	STARVED(quern_proc_cred(q, &user));
 	return true;
 }
 
@@ -629,6 +685,7 @@ const struct kcase kcalls_cases[] = {
 	{ .name = "processes", .body = processes, .seeds = 2 },
 	{ .name = "pid_wrap", .body = pid_wrap, .seeds = 0 },
 	{ .name = "users", .body = users, .seeds = 2 },
+	{ .name = "given_users", .body = given_users, .seeds = 2 },
 	{ .name = "clocks", .body = clocks, .seeds = 20 },
 	{ .name = "nap_interrupted", .body = nap_interrupted, .seeds = 500 },
 	{ .name = "all_interrupted", .body = all_interrupted, .seeds = 500 },

@@ -644,10 +644,13 @@ dentry_move(struct vfs *vf, struct qdentry *d, struct qdentry *over,
 bool
 dentry_below(struct qdentry *d, struct qdentry *above)
 {
-	for (;; d = d->d_parent) {
+	struct qdentry *up;
+
+	for (;; d = up) {
 		if (d == above)
 			return true;
-		if (d->d_parent == d)
+		up = __atomic_load_n(&d->d_parent, __ATOMIC_ACQUIRE);
+		if (up == d)
 			return false;
 	}
 }

@@ -142,7 +142,7 @@ path_string(const struct qpath *root, const struct qpath *at, char *buf,
     size_t len, size_t *atp)
 {
 	struct qmount *m = at->p_mnt, *up;
-	struct qdentry *d = at->p_d, *point;
+	struct qdentry *d = at->p_d, *point, *up_d;
 	int ret = 0;
 
 	*atp = len - 1;
@@ -165,7 +165,12 @@ path_string(const struct qpath *root, const struct qpath *at, char *buf,
 			ret = -Q_ENAMETOOLONG;
 			break;
 		}
-		d = __atomic_load_n(&d->d_parent, __ATOMIC_ACQUIRE);
+		up_d = __atomic_load_n(&d->d_parent, __ATOMIC_ACQUIRE);
+		if (up_d == d) {
+			ret = 1; /* moved out of what is seen of the tree */
+			break;
+		}
+		d = up_d;
 	}
 	qepoch_exit();
 	if (ret == 0 && buf[*atp] == '\0')

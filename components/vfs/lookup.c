@@ -269,6 +269,12 @@ go_up(struct walk *w)
 	}
 	if (!(d == w->w_root.p_d && m == w->w_root.p_mnt))
 		d = __atomic_load_n(&d->d_parent, __ATOMIC_ACQUIRE);
+	/* Moved out of what is mounted here: its parent is not to be seen. */
+	if (qunlikely((m->m_root->d_flags & QD_ROOT) == 0) &&
+	    !dentry_below(d, m->m_root)) {
+		qepoch_exit();
+		return w->w_fast ? NOT_FAST : -Q_ENOENT;
+	}
 	if (w->w_fast) {
 		move_to(w, m, d, __atomic_load_n(&d->d_seq, __ATOMIC_ACQUIRE));
 		qepoch_exit();

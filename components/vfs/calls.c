@@ -255,16 +255,17 @@ do_mount(struct qsys *s, struct mount_args *ma, const struct qpath *at,
 		(Q_MS_SHARED | Q_MS_PRIVATE | Q_MS_SLAVE | Q_MS_UNBINDABLE)) !=
 	    0)
 		return (flags & Q_MS_PRIVATE) != 0 ? 0 : -Q_EINVAL;
-	if ((flags & Q_MS_MOVE) != 0)
-		return -Q_EINVAL;
-	if ((flags & Q_MS_BIND) == 0)
+	if ((flags & (Q_MS_BIND | Q_MS_MOVE)) == 0)
 		return qvfs_mount(s->s_proc->p_k, ma->source, at, ma->type,
 		    flags, ma->options);
 	error = qvfs_walk(s->s_proc, Q_AT_FDCWD, ma->source, QWALK_FOLLOW,
 	    &from);
 	if (error != 0)
 		return error;
-	error = mount_bind(vf, &from, at);
+	if ((flags & Q_MS_BIND) != 0)
+		error = mount_bind(vf, &from, at, (flags & Q_MS_REC) != 0);
+	else
+		error = mount_move(vf, &from, at);
 	qpath_put(&from);
 	return error;
 }
@@ -311,6 +312,9 @@ QSYS(umount2)
 		return -Q_EINVAL;
 	if (!qproc_capable(s->s_proc, Q_CAP_SYS_ADMIN))
 		return -Q_EPERM;
+	/* Nobody counts when a mount was used last. */
+	if ((flags & Q_MNT_EXPIRE) != 0)
+		return -Q_EINVAL;
 	error = qvfs_walk_arg(s, Q_AT_FDCWD, 0,
 	    (flags & Q_UMOUNT_NOFOLLOW) != 0 ? 0 : QWALK_FOLLOW, &at);
 	if (error != 0)

@@ -91,6 +91,14 @@ free_late(struct qepoch_entry *e)
 	qfree(m);
 }
 
+/* Drop a reference to a file system; the last one's end is its end. */
+static void
+fs_put(struct vfs *vf, struct qfs *fs)
+{
+	if (__atomic_sub_fetch(&fs->fs_refs, 1, __ATOMIC_ACQ_REL) == 0)
+		fs_destroy(vf, fs);
+}
+
 /* It is off the tree and nobody has it: its file system perhaps goes too. */
 static void
 mount_end(struct vfs *vf, struct qmount *m)
@@ -98,8 +106,7 @@ mount_end(struct vfs *vf, struct qmount *m)
 	struct qfs *fs = m->m_fs;
 
 	dentry_put(m->m_root);
-	if (__atomic_sub_fetch(&fs->fs_refs, 1, __ATOMIC_ACQ_REL) == 0)
-		fs_destroy(vf, fs);
+	fs_put(vf, fs);
 	qepoch_defer(&m->m_epoch, free_late);
 }
 
@@ -168,11 +175,39 @@ mount_make(struct vfs *vf, struct qfs *fs, struct qdentry *root,
 	return 0;
 }
 
-/* Put it where everybody sees it.  [m] */
+/* Is it part of the tree?  [m] */
+static bool
+is_attached(const struct vfs *vf, const struct qmount *m)
+{
+	return m->m_gone == 0 && (m->m_parent != NULL || m == vf->vf_root);
+}
+
+/*
+ * Make sure of a place to mount on: who removes or moves a name looks at
+ * QD_MOUNTED with v_lock held, and until the name has gone.  [m]
+ */
+static int
+claim(struct vfs *vf, const struct qpath *at)
+{
+	struct qvnode *v = dentry_vnode(at->p_d);
+	int error = 0;
+
+	if (!is_attached(vf, at->p_mnt))
+		return -Q_EINVAL;
+	qrw_wrlock(&v->v_lock);
+	if ((at->p_d->d_flags & (QD_HASHED | QD_ROOT)) == 0)
+		error = -Q_ENOENT;
+	else
+		__atomic_fetch_or(&at->p_d->d_flags, QD_MOUNTED,
+		    __ATOMIC_RELEASE);
+	qrw_wrunlock(&v->v_lock);
+	return error;
+}
+
+/* Put it where everybody sees it, a claimed place or the root.  [m] */
 static void
 attach(struct vfs *vf, struct qmount *m, const struct qpath *at)
 {
-	m->m_id = ++vf->vf_nextmount;
 	qlist_append(&vf->vf_mountlist, &m->m_all);
 	if (at == NULL) {
 		__atomic_store_n(&vf->vf_root, m, __ATOMIC_RELEASE);
@@ -183,7 +218,23 @@ attach(struct vfs *vf, struct qmount *m, const struct qpath *at)
 	__atomic_store_n(&m->m_parent, at->p_mnt, __ATOMIC_RELEASE);
 	__atomic_store_n(&m->m_next, at->p_d->d_mounts, __ATOMIC_RELAXED);
 	__atomic_store_n(&at->p_d->d_mounts, m, __ATOMIC_RELEASE);
-	__atomic_fetch_or(&at->p_d->d_flags, QD_MOUNTED, __ATOMIC_RELEASE);
+}
+
+/* Likewise, one that nobody has seen yet.  [m] */
+static int
+attach_new(struct vfs *vf, struct qmount *m, const struct qpath *at)
+{
+	int error = 0;
+
+	if (at != NULL)
+		error = claim(vf, at);
+	else if (vf->vf_root != NULL)
+		error = -Q_EBUSY;
+	if (error == 0) {
+		m->m_id = ++vf->vf_nextmount;
+		attach(vf, m, at);
+	}
+	return error;
 }
 
 /* Take it away again; the path it was on, with references.  [m] */
@@ -209,16 +260,19 @@ detach(struct vfs *vf, struct qmount *m, struct qpath *was)
 	__atomic_store_n(&m->m_point, NULL, __ATOMIC_RELEASE);
 }
 
-/* Is something mounted on it, anywhere below?  [m] */
-static bool
-has_children(struct vfs *vf, struct qmount *m)
+/* Something that is mounted on it, anywhere below, or NULL.  [m] */
+static struct qmount *
+child_of(struct vfs *vf, struct qmount *m)
 {
+	struct qmount *c;
 	struct qlist *l;
 
-	QLIST_FOREACH(l, &vf->vf_mountlist)
-		if (QLIST_ELEM(l, struct qmount, m_all)->m_parent == m)
-			return true;
-	return false;
+	QLIST_FOREACH(l, &vf->vf_mountlist) {
+		c = QLIST_ELEM(l, struct qmount, m_all);
+		if (c->m_parent == m)
+			return c;
+	}
+	return NULL;
 }
 
 /* ---- mounting -------------------------------------------------------------------- */
@@ -281,19 +335,71 @@ probe_kinds(struct vfs *vf, const char *source, struct qdisk *disk,
 	return error;
 }
 
-/* Is the disk mounted already?  -EBUSY, as Linux says for another kind. */
-static bool
-disk_mounted(struct vfs *vf, struct qdisk *disk)
+/* The file system that the disk is mounted as already, or NULL.  [f] */
+static struct qfs *
+fs_of_disk(struct vfs *vf, struct qdisk *disk)
 {
-	bool is = false;
+	struct qfs *fs;
 	struct qlist *l;
 
+	QLIST_FOREACH(l, &vf->vf_fs) {
+		fs = QLIST_ELEM(l, struct qfs, fs_link);
+		if (fs->fs_disk == disk)
+			return fs;
+	}
+	return NULL;
+}
+
+/*
+ * Mounted once more, a disk is the same file system, if it is to be the same
+ * kind and no more or less writable: *fsp and *rootp with references.  1: it is
+ * not mounted.  -EBUSY.
+ */
+static int
+share_fs(struct vfs *vf, struct qdisk *disk, const struct qfs_type *ft,
+    uint32_t flags, struct qfs **fsp, struct qdentry **rootp)
+{
+	struct qmount *m;
+	struct qdentry *d;
+	struct qfs *fs;
+	struct qlist *l;
+	int error;
+
+	qmutex_lock(&vf->vf_mounts);
 	qmutex_lock(&vf->vf_fslock);
-	QLIST_FOREACH(l, &vf->vf_fs)
-		if (QLIST_ELEM(l, struct qfs, fs_link)->fs_disk == disk)
-			is = true;
+	fs = fs_of_disk(vf, disk);
 	qmutex_unlock(&vf->vf_fslock);
-	return is;
+	error = fs == NULL ? 1 : -Q_EBUSY;
+	QLIST_FOREACH(l, &vf->vf_mountlist) {
+		m = QLIST_ELEM(l, struct qmount, m_all);
+		if (fs == NULL || m->m_fs != fs ||
+		    (ft != NULL && ft != fs->fs_type) ||
+		    ((fs->fs_flags ^ flags) & QFS_RDONLY) != 0)
+			continue;
+		__atomic_fetch_add(&fs->fs_refs, 1, __ATOMIC_RELAXED);
+		for (d = m->m_root; (d->d_flags & QD_ROOT) == 0;)
+			d = __atomic_load_n(&d->d_parent, __ATOMIC_ACQUIRE);
+		dentry_get(d);
+		*fsp = fs;
+		*rootp = d;
+		error = 0;
+		break;
+	}
+	qmutex_unlock(&vf->vf_mounts);
+	return error;
+}
+
+/* A file system's first dentry. */
+static int
+make_root(struct vfs *vf, struct qfs *fs, struct qdentry **rootp)
+{
+	int error;
+
+	qvnode_ref(fs->fs_root);
+	error = dentry_root(vf, fs->fs_root, rootp);
+	if (error != 0)
+		qvnode_put(fs->fs_root);
+	return error;
 }
 
 /* The disk of that name, opened if the kernel does not have it yet. */
@@ -312,13 +418,14 @@ find_disk(struct vfs *vf, const char *source, uint32_t flags, struct qdisk **dp)
 	return 0;
 }
 
+/* What is to be mounted: *fsp and its root, with references. */
 static int
 make_fs(struct vfs *vf, const char *source, const char *type, uint32_t flags,
-    const char *options, struct qfs **fsp)
+    const char *options, struct qfs **fsp, struct qdentry **rootp)
 {
 	const struct qfs_type *ft = NULL;
 	struct qdisk *disk = NULL;
-	int error;
+	int error = 1;
 
 	if (type[0] != '\0') {
 		qmutex_lock(&vf->vf_fslock);
@@ -331,16 +438,21 @@ make_fs(struct vfs *vf, const char *source, const char *type, uint32_t flags,
 		error = find_disk(vf, source, flags, &disk);
 		if (error != 0)
 			return error;
-		if (disk_mounted(vf, disk)) {
-			qdisk_put(disk);
-			return -Q_EBUSY;
+		error = share_fs(vf, disk, ft, flags, fsp, rootp);
+	}
+	if (error == 1) {
+		if (ft != NULL)
+			error = try_kind(vf, ft, source, disk, flags, options,
+			    false, fsp);
+		else
+			error = probe_kinds(vf, source, disk, flags, options,
+			    fsp);
+		if (error == 0) {
+			error = make_root(vf, *fsp, rootp);
+			if (error != 0)
+				fs_destroy(vf, *fsp);
 		}
 	}
-	if (ft != NULL)
-		error = try_kind(vf, ft, source, disk, flags, options, false,
-		    fsp);
-	else
-		error = probe_kinds(vf, source, disk, flags, options, fsp);
 	if (disk != NULL)
 		qdisk_put(disk);
 	return error;
@@ -352,62 +464,170 @@ qvfs_mount(struct quern *k, const char *source, const struct qpath *at,
 {
 	struct vfs *vf = vfs_of(k);
 	uint32_t flags = mount_flags(ms);
-	struct qdentry *root = NULL;
-	struct qmount *m = NULL;
+	struct qdentry *root;
+	struct qmount *m;
 	struct qfs *fs;
 	int error;
 
 	if (at != NULL && !qvnode_isdir(dentry_vnode(at->p_d)))
 		return -Q_ENOTDIR;
-	error = make_fs(vf, source, type, flags, options, &fs);
+	error = make_fs(vf, source, type, flags, options, &fs, &root);
 	if (error != 0)
 		return error;
-	qvnode_ref(fs->fs_root);
-	error = dentry_root(vf, fs->fs_root, &root);
-	if (error != 0)
-		qvnode_put(fs->fs_root);
-	if (error == 0)
-		error = mount_make(vf, fs, root, source, flags, &m);
-	if (root != NULL)
-		dentry_put(root); /* the mount has its own */
+	error = mount_make(vf, fs, root, source, flags, &m);
+	dentry_put(root); /* the mount has its own */
 	if (error != 0) {
-		fs_destroy(vf, fs);
+		fs_put(vf, fs);
 		return error;
 	}
 	qmutex_lock(&vf->vf_mounts);
-	if (at == NULL && vf->vf_root != NULL)
-		error = -Q_EBUSY;
-	else
-		attach(vf, m, at);
+	error = attach_new(vf, m, at);
 	qmutex_unlock(&vf->vf_mounts);
 	if (error != 0)
 		mount_end(vf, m);
 	return error;
 }
 
-/* Show what is at `from`, and below, at `at` too. */
-int
-mount_bind(struct vfs *vf, const struct qpath *from, const struct qpath *at)
+/* ---- showing what is mounted elsewhere ---------------------------------------- */
+
+/* A mount, and one like it. */
+struct twin {
+	struct qmount *tw_of, *tw_m;
+};
+
+static struct qmount *
+twin_of(const struct twin *tw, unsigned n, const struct qmount *m)
 {
-	struct qmount *m;
+	while (n-- > 0)
+		if (tw[n].tw_of == m)
+			return tw[n].tw_m;
+	return NULL;
+}
+
+/* Add a twin of `m` that shows `root`.  [m] */
+static int
+twin_add(struct vfs *vf, struct twin *tw, unsigned *n, struct qmount *m,
+    struct qdentry *root)
+{
+	struct qmount *copy;
+	int error;
+
+	error = mount_make(vf, m->m_fs, root, m->m_source, m->m_flags, &copy);
+	if (error != 0)
+		return error;
+	__atomic_fetch_add(&m->m_fs->fs_refs, 1, __ATOMIC_RELAXED);
+	tw[(*n)++] = (struct twin){ m, copy };
+	return 0;
+}
+
+/* Twins of all that is mounted below `from`, parents first.  [m] */
+static int
+twin_tree(struct vfs *vf, struct twin *tw, unsigned *n,
+    const struct qpath *from)
+{
+	struct qmount *c;
+	struct qlist *l;
+	unsigned before;
+	int error = 0;
+
+	do {
+		before = *n;
+		QLIST_FOREACH(l, &vf->vf_mountlist) {
+			c = QLIST_ELEM(l, struct qmount, m_all);
+			if (error != 0 || c->m_parent == NULL ||
+			    twin_of(tw, *n, c) != NULL ||
+			    twin_of(tw, *n, c->m_parent) == NULL)
+				continue;
+			if (c->m_parent != from->p_mnt ||
+			    dentry_below(c->m_point, from->p_d))
+				error = twin_add(vf, tw, n, c, c->m_root);
+		}
+	} while (error == 0 && *n != before);
+	return error;
+}
+
+/* [m] */
+static int
+bind_tree(struct vfs *vf, struct twin *tw, unsigned *n,
+    const struct qpath *from, const struct qpath *at, bool recursive)
+{
+	struct qpath on;
+	unsigned i;
+	int error;
+
+	if (!is_attached(vf, from->p_mnt))
+		return -Q_EINVAL;
+	error = twin_add(vf, tw, n, from->p_mnt, from->p_d);
+	if (error == 0 && recursive)
+		error = twin_tree(vf, tw, n, from);
+	if (error == 0)
+		error = attach_new(vf, tw[0].tw_m, at);
+	for (i = 1; error == 0 && i < *n; i++) {
+		on.p_mnt = twin_of(tw, i, tw[i].tw_of->m_parent);
+		on.p_d = tw[i].tw_of->m_point;
+		error = attach_new(vf, tw[i].tw_m, &on);
+		qassert(error == 0);
+	}
+	return error;
+}
+
+int
+mount_bind(struct vfs *vf, const struct qpath *from, const struct qpath *at,
+    bool recursive)
+{
+	size_t most = 1;
+	struct twin *tw;
+	struct qlist *l;
+	unsigned n = 0;
 	int error;
 
 	if (qvnode_isdir(dentry_vnode(from->p_d)) !=
 	    qvnode_isdir(dentry_vnode(at->p_d)))
 		return -Q_ENOTDIR;
-	__atomic_fetch_add(&from->p_mnt->m_fs->fs_refs, 1, __ATOMIC_RELAXED);
-	error = mount_make(vf, from->p_mnt->m_fs, from->p_d,
-	    from->p_mnt->m_source, from->p_mnt->m_flags, &m);
-	if (error != 0) {
-		__atomic_fetch_sub(&from->p_mnt->m_fs->fs_refs, 1,
-		    __ATOMIC_RELAXED);
-		return error;
-	}
 	qmutex_lock(&vf->vf_mounts);
-	attach(vf, m, at);
+	QLIST_FOREACH(l, &vf->vf_mountlist)
+		most++;
+	tw = qalloc(&tag_mount, most * sizeof(*tw));
+	error = tw == NULL ? -Q_ENOMEM : 0;
+	if (error == 0)
+		error = bind_tree(vf, tw, &n, from, at, recursive);
 	qmutex_unlock(&vf->vf_mounts);
-	return 0;
+	while (error != 0 && n > 0)
+		mount_end(vf, tw[--n].tw_m);
+	qfree(tw);
+	return error;
 }
+
+/* mount(2) with MS_MOVE: `from` is the root of a mount. */
+int
+mount_move(struct vfs *vf, const struct qpath *from, const struct qpath *at)
+{
+	struct qmount *m = from->p_mnt, *up;
+	struct qpath was = { NULL, NULL };
+	int error = 0;
+
+	if (qvnode_isdir(dentry_vnode(from->p_d)) !=
+	    qvnode_isdir(dentry_vnode(at->p_d)))
+		return -Q_EINVAL;
+	qmutex_lock(&vf->vf_mounts);
+	if (from->p_d != m->m_root || m->m_parent == NULL || m->m_gone != 0)
+		error = -Q_EINVAL;
+	for (up = at->p_mnt; error == 0 && up != NULL; up = up->m_parent)
+		if (up == m)
+			error = -Q_ELOOP;
+	if (error == 0)
+		error = claim(vf, at);
+	if (error == 0) {
+		detach(vf, m, &was);
+		attach(vf, m, at);
+	}
+	qmutex_unlock(&vf->vf_mounts);
+	if (was.p_mnt != NULL)
+		qpath_put(&was);
+	return error;
+}
+
+/* ---- changing and ending ------------------------------------------------------- */
 
 /* mount(2) with MS_REMOUNT: `at` is the root of a mount. */
 int
@@ -448,6 +668,29 @@ mount_again(struct vfs *vf, const struct qpath *at, uint32_t ms,
 	return error;
 }
 
+/* What is mounted on `m` goes out of sight, and out of use when it is. */
+static void
+part(struct vfs *vf, struct qmount *m)
+{
+	struct qmount *c, *next;
+	struct qpath was;
+
+	for (;;) {
+		qmutex_lock(&vf->vf_mounts);
+		for (c = m; (next = child_of(vf, c)) != NULL; c = next)
+			continue;
+		if (c == m)
+			break;
+		mount_get(c);
+		__atomic_store_n(&c->m_gone, MOUNT_LAZY, __ATOMIC_SEQ_CST);
+		detach(vf, c, &was);
+		qmutex_unlock(&vf->vf_mounts);
+		mount_put(c);
+		qpath_put(&was);
+	}
+	qmutex_unlock(&vf->vf_mounts);
+}
+
 /*
  * Unmount what `at` is the root of, with the caller's reference, which is used
  * up in any case.  `lazy`: from sight at once, in fact when nobody uses it.
@@ -462,12 +705,17 @@ mount_away(struct vfs *vf, struct qpath *at, bool lazy)
 	if (at->p_d != m->m_root)
 		error = -Q_EINVAL;
 	dentry_put(at->p_d);
-	if (error == 0 && !lazy)
+	if (error == 0 &&
+	    __atomic_load_n(&m->m_parent, __ATOMIC_ACQUIRE) == NULL)
+		error = -Q_EINVAL;
+	if (error == 0 && lazy)
+		part(vf, m);
+	else if (error == 0)
 		dentry_prune(vf, m->m_fs);
 	qmutex_lock(&vf->vf_mounts);
 	if (error == 0 && (m->m_parent == NULL || m->m_gone != 0))
 		error = -Q_EINVAL;
-	if (error == 0 && has_children(vf, m))
+	if (error == 0 && child_of(vf, m) != NULL)
 		error = -Q_EBUSY;
 	if (error == 0) {
 		__atomic_store_n(&m->m_gone, lazy ? MOUNT_LAZY : MOUNT_ENDED,
@@ -519,7 +767,7 @@ mount_fini(struct vfs *vf)
 		leaf = false;
 		QLIST_FOREACH(l, &vf->vf_mountlist) {
 			m = QLIST_ELEM(l, struct qmount, m_all);
-			if (!has_children(vf, m)) {
+			if (child_of(vf, m) == NULL) {
 				leaf = true;
 				break;
 			}

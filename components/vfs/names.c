@@ -287,8 +287,6 @@ remove_name(struct quern_proc *p, struct qparent *pa, bool isdir,
 	} else {
 		error = may_delete(pa->pa_dir.p_mnt, dv, v, p, isdir);
 	}
-	if (error == 0 && (d->d_flags & QD_MOUNTED) != 0)
-		error = -Q_EBUSY;
 	if (error == 0 && dv->v_ops->vo_unlink == NULL)
 		error = -Q_EPERM;
 	if (error != 0) {
@@ -297,13 +295,16 @@ remove_name(struct quern_proc *p, struct qparent *pa, bool isdir,
 	}
 	qvnode_ref(v);
 	qrw_wrlock(&v->v_lock);
-	error = dv->v_ops->vo_unlink(dv, &pa->pa_name, v);
-	qrw_wrunlock(&v->v_lock);
+	if ((d->d_flags & QD_MOUNTED) != 0)
+		error = -Q_EBUSY;
+	else
+		error = dv->v_ops->vo_unlink(dv, &pa->pa_name, v);
 	if (error == 0) {
 		if (isdir)
 			dentry_prune_below(vf, d);
 		dentry_unset(d);
 	}
+	qrw_wrunlock(&v->v_lock);
 	dentry_put(d);
 	*gone = v;
 	return error;
@@ -475,8 +476,6 @@ check_move(struct moving *mv)
 		    (error = may_access(t, mv->mv_p, QACC_WRITE)) != 0)
 			return error;
 	}
-	if (((mv->mv_from->d_flags | mv->mv_to->d_flags) & QD_MOUNTED) != 0)
-		return -Q_EBUSY;
 	if (mv->mv_new.pa_name.n_len > nd->v_fs->fs_namelen)
 		return -Q_ENAMETOOLONG;
 	return od->v_ops->vo_rename == NULL ? -Q_EPERM : 0;
@@ -503,6 +502,28 @@ lock_moved(struct moving *mv)
 	mv->mv_locked[1] = b;
 }
 
+static void
+unlock_moved(struct moving *mv)
+{
+	if (mv->mv_locked[1] != NULL)
+		qrw_wrunlock(&mv->mv_locked[1]->v_lock);
+	qrw_wrunlock(&mv->mv_locked[0]->v_lock);
+}
+
+/* It has been done: the name cache too.  `t` has been replaced, or NULL. */
+static void
+names_moved(struct moving *mv, struct qvnode *t, struct long_name *ln,
+    struct long_name *lnover)
+{
+	if (t != NULL) {
+		if (qvnode_isdir(t))
+			dentry_prune_below(mv->mv_vf, mv->mv_to);
+		qvnode_ref(t);
+		mv->mv_gone = t;
+	}
+	dentry_move(mv->mv_vf, mv->mv_from, mv->mv_to, ln, lnover);
+}
+
 /* Do it, names being locked and all checked. */
 static int
 move_now(struct moving *mv)
@@ -524,24 +545,20 @@ move_now(struct moving *mv)
 		error = name_alloc(&mv->mv_old.pa_name, &lnover);
 	if (error == 0) {
 		lock_moved(mv);
-		error = r.r_olddir->v_ops->vo_rename(&r);
-		if (mv->mv_locked[1] != NULL)
-			qrw_wrunlock(&mv->mv_locked[1]->v_lock);
-		qrw_wrunlock(&mv->mv_locked[0]->v_lock);
+		if (((mv->mv_from->d_flags | mv->mv_to->d_flags) &
+			QD_MOUNTED) != 0)
+			error = -Q_EBUSY;
+		else
+			error = r.r_olddir->v_ops->vo_rename(&r);
+		if (error == 0)
+			names_moved(mv, exchange ? NULL : t, ln, lnover);
+		unlock_moved(mv);
 	}
 	if (error != 0) {
 		name_free(ln);
 		name_free(lnover);
-		return error;
 	}
-	if (t != NULL && !exchange) {
-		if (qvnode_isdir(t))
-			dentry_prune_below(mv->mv_vf, mv->mv_to);
-		qvnode_ref(t);
-		mv->mv_gone = t;
-	}
-	dentry_move(mv->mv_vf, mv->mv_from, mv->mv_to, ln, lnover);
-	return 0;
+	return error;
 }
 
 static int

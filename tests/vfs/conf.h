@@ -38,11 +38,12 @@ struct conf_case {
 #define CONF_HOLES 4u  /* punching and seeking holes */
 #define CONF_TMP   8u  /* O_TMPFILE */
 #define CONF_DATA  16u /* file contents */
+#define CONF_MOUNT 32u /* mounts other file systems, as root */
 
 /* Tables, ended by a zero. */
 extern const struct conf_case conf_names[], conf_open[], conf_attrs[],
     conf_data[], conf_dirs[], conf_move[],
-    conf_handle[];
+    conf_handle[], conf_mount[];
 
 /* Case number `i` of all tables, or NULL; how many there are. */
 const struct conf_case *conf_nth(int i);

@@ -5,10 +5,12 @@
  */
 #include <check.h>
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/fsuid.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
@@ -59,7 +61,11 @@ host_has(unsigned needs)
 {
 	char buf[8];
 
-	if ((needs & CONF_ROOT) != 0 && geteuid() != 0)
+	if ((needs & (CONF_ROOT | CONF_MOUNT)) != 0 && geteuid() != 0)
+		return false;
+	if ((needs & CONF_MOUNT) != 0 &&
+	    (unshare(CLONE_NEWNS) != 0 ||
+		mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0))
 		return false;
 	/* user.* on tmpfs is new in Linux 6.6. */
 	if ((needs & CONF_XATTR) != 0 &&

@@ -256,8 +256,8 @@ mount_rdonly(const struct qmount *m)
 /* The flags of a mount that mount(2)'s mean. */
 uint32_t mount_flags(uint32_t ms);
 /* Show what is at `from`, and what is mounted below, at `at` too. */
-int mount_bind(struct vfs *vf, const struct qpath *from,
-    const struct qpath *at, bool recursive);
+int mount_bind(struct vfs *vf, const struct qpath *from, const struct qpath *at,
+    bool recursive);
 int mount_move(struct vfs *vf, const struct qpath *from,
     const struct qpath *at);
 int mount_again(struct vfs *vf, const struct qpath *at, uint32_t ms,

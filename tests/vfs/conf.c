@@ -165,8 +165,8 @@ const struct conf_case *
 conf_nth(int i)
 {
 	static const struct conf_case *const tables[] = { conf_names, conf_open,
-		conf_attrs, conf_dirs, conf_data, conf_move,
-		conf_handle, conf_mount };
+		conf_attrs, conf_dirs, conf_data, conf_move, conf_handle,
+		conf_mount };
 	const struct conf_case *cc;
 	unsigned t;
 

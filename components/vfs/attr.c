@@ -284,11 +284,26 @@ vnode_setattr(struct qvnode *v, const struct qvattr *a)
 	return 0;
 }
 
+/* What inotify says of a change. */
+static uint32_t
+event_of(uint32_t set)
+{
+	uint32_t times = set & (QVA_ATIME | QVA_MTIME);
+
+	if ((set & (QVA_MODE | QVA_UID | QVA_GID)) != 0 ||
+	    times == (QVA_ATIME | QVA_MTIME))
+		return Q_IN_ATTRIB;
+	return times == QVA_ATIME ? Q_IN_ACCESS :
+	    times == QVA_MTIME    ? Q_IN_MODIFY :
+				    Q_IN_ATTRIB;
+}
+
 /* Change what `at` names; ctime goes along. */
 static int
 change(const struct qpath *at, struct qvattr *a)
 {
 	struct qvnode *v = dentry_vnode(at->p_d);
+	uint32_t event = event_of(a->va_set);
 	int error;
 
 	a->va_ctime = qfs_now(v->v_fs);
@@ -296,6 +311,8 @@ change(const struct qpath *at, struct qvattr *a)
 	qrw_wrlock(&v->v_lock);
 	error = vnode_setattr(v, a);
 	qrw_wrunlock(&v->v_lock);
+	if (error == 0)
+		notify_path(at, event);
 	return error;
 }
 
@@ -643,6 +660,8 @@ do_truncate(struct quern_proc *p, const struct qpath *at, int64_t size)
 	if (error == 0)
 		error = vnode_setattr(v, &a);
 	qrw_wrunlock(&v->v_lock);
+	if (error == 0)
+		notify_path(at, Q_IN_MODIFY);
 	return error;
 }
 

@@ -212,6 +212,8 @@ QSYS(fallocate)
 		error = do_fallocate(f, v, mode, (uint64_t)off, (uint64_t)len);
 		qrw_wrunlock(&v->v_lock);
 	}
+	if (error == 0)
+		notify_path(qfile_path(f), Q_IN_MODIFY);
 	qfile_put(f);
 	return error;
 }

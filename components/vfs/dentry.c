@@ -199,6 +199,16 @@ lru_count(struct vfs *vf, int n)
 	    __ATOMIC_RELAXED);
 }
 
+/* A dentry has been `v` for the last time. */
+static void
+vnode_leave(struct qvnode *v)
+{
+	if (vnode_watched(v) &&
+	    __atomic_load_n(&v->v_nlink, __ATOMIC_RELAXED) == 0)
+		watch_deleted(v);
+	qvnode_put(v);
+}
+
 /* It is dead and not hashed: let go of what it refers to.  Its parent. */
 static struct qdentry *
 dentry_end(struct vfs *vf, struct qdentry *d)
@@ -206,9 +216,9 @@ dentry_end(struct vfs *vf, struct qdentry *d)
 	struct qdentry *parent = d->d_parent;
 	struct qvnode *v = d->d_vnode;
 
-	qassert((d->d_flags & QD_HASHED) == 0 && d->d_mounts == NULL);
+	qassert((dentry_flags(d) & QD_HASHED) == 0 && d->d_mounts == NULL);
 	qspin_lock(&vf->vf_lrulock);
-	if ((d->d_flags & QD_LRU) != 0) {
+	if ((dentry_flags(d) & QD_LRU) != 0) {
 		qlist_del(&d->d_lru);
 		lru_count(vf, -1);
 	}
@@ -217,7 +227,7 @@ dentry_end(struct vfs *vf, struct qdentry *d)
 	qspin_unlock(&vf->vf_lrulock);
 	__atomic_fetch_sub(&vf->vf_ndentry, 1, __ATOMIC_RELAXED);
 	if (v != NULL)
-		qvnode_put(v);
+		vnode_leave(v);
 	qepoch_defer(&d->d_epoch, free_late);
 	return parent != d ? parent : NULL;
 }
@@ -244,7 +254,7 @@ hash_remove(struct vfs *vf, struct qdentry *d)
 	struct qdentry **at = &vf->vf_hash[d->d_hash & vf->vf_mask], *e;
 	struct qspin *lock = chain_lock(vf, d->d_hash);
 
-	if ((__atomic_load_n(&d->d_flags, __ATOMIC_RELAXED) & QD_HASHED) == 0)
+	if ((dentry_flags(d) & QD_HASHED) == 0)
 		return;
 	qspin_lock(lock);
 	while ((e = __atomic_load_n(at, __ATOMIC_RELAXED)) != d)
@@ -318,12 +328,6 @@ dentry_tryget(struct qdentry *d)
 	return true;
 }
 
-static inline uint32_t
-flags_of(const struct qdentry *d)
-{
-	return __atomic_load_n(&d->d_flags, __ATOMIC_RELAXED);
-}
-
 /* Change 0 references to death: who can, ends it. */
 static bool
 dentry_kill(struct qdentry *d)
@@ -341,7 +345,7 @@ keep(struct vfs *vf, struct qdentry *d)
 	qspin_lock(&vf->vf_lrulock);
 	if ((__atomic_load_n(&d->d_refs, __ATOMIC_RELAXED) & DENTRY_DEAD) ==
 		0 &&
-	    (flags_of(d) & QD_LRU) == 0) {
+	    (dentry_flags(d) & QD_LRU) == 0) {
 		__atomic_fetch_or(&d->d_flags, QD_LRU, __ATOMIC_RELAXED);
 		qlist_append(&vf->vf_lru, &d->d_lru);
 		lru_count(vf, 1);
@@ -366,11 +370,11 @@ drop_one(struct vfs *vf, struct qdentry *d)
 	    __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
 	if (n > 1)
 		return false;
-	if ((flags_of(d) & QD_HASHED) == 0)
+	if ((dentry_flags(d) & QD_HASHED) == 0)
 		return dentry_kill(d);
-	if ((flags_of(d) & QD_USED) == 0)
+	if ((dentry_flags(d) & QD_USED) == 0)
 		__atomic_fetch_or(&d->d_flags, QD_USED, __ATOMIC_RELAXED);
-	if ((flags_of(d) & QD_LRU) == 0)
+	if ((dentry_flags(d) & QD_LRU) == 0)
 		keep(vf, d);
 	return false;
 }
@@ -417,7 +421,7 @@ collect(struct vfs *vf, struct qfs *fs, struct qdentry **out, bool *morep)
 			break;
 		}
 		qlist_del(&d->d_lru);
-		if (fs == NULL && (flags_of(d) & QD_USED) != 0) {
+		if (fs == NULL && (dentry_flags(d) & QD_USED) != 0) {
 			/* Found since: once more around. */
 			__atomic_fetch_and(&d->d_flags, ~QD_USED,
 			    __ATOMIC_RELAXED);
@@ -580,7 +584,7 @@ dentry_unset(struct qdentry *d)
 	__atomic_store_n(&d->d_vnode, NULL, __ATOMIC_RELEASE);
 	change_end(d);
 	__atomic_store_n(&d->d_refs, 1, __ATOMIC_RELEASE);
-	qvnode_put(v);
+	vnode_leave(v);
 }
 
 /* Give `d` a name and a parent; not hashed meanwhile. */

@@ -88,6 +88,8 @@ read_dir(struct qsys *s, struct qfile *f, struct qvnode *v, bool old)
 	qmutex_unlock(&f->f_offlock);
 	qfree(fl.fl_buf);
 	touch_atime(qfile_path(f)->p_mnt, v, 0);
+	if (error == 0)
+		notify_path(qfile_path(f), Q_IN_ACCESS);
 	return error != 0 ? error : (int64_t)fl.fl_len;
 }
 
@@ -228,7 +230,7 @@ QSYS(getcwd)
 		path_free(buf);
 		return error;
 	}
-	if ((cwd.p_d->d_flags & (QD_HASHED | QD_ROOT)) == 0)
+	if ((dentry_flags(cwd.p_d) & (QD_HASHED | QD_ROOT)) == 0)
 		n = -Q_ENOENT;
 	else
 		n = qvfs_path_string(s->s_proc, &cwd, buf, QPATH_MAX);

@@ -12,6 +12,7 @@
 #ifndef QUERN_VFS_IMPL_H
 #define QUERN_VFS_IMPL_H
 
+#include <quern/abi/inotify.h>
 #include <quern/abi/limits.h>
 #include <quern/slab.h>
 
@@ -84,6 +85,10 @@ struct vfs {
 	struct qmutex vf_flock;   /* all of flock.c */
 	struct qlist vf_lockwait; /* [vf_flock] */
 	struct qmutex vf_fifos;   /* v_special */
+
+	struct qmutex vf_watch; /* all of watch.c */
+	struct qlist vf_watchlist;
+	uint32_t vf_cookie; /* [a] of the last rename that was told of */
 
 	struct writeback *vf_wb; /* [I] of the page cache */
 
@@ -185,6 +190,12 @@ static inline struct qvnode *
 dentry_vnode(struct qdentry *d)
 {
 	return __atomic_load_n(&d->d_vnode, __ATOMIC_ACQUIRE);
+}
+
+static inline uint32_t
+dentry_flags(const struct qdentry *d)
+{
+	return __atomic_load_n(&d->d_flags, __ATOMIC_RELAXED);
 }
 
 /* ---- vnode.c -------------------------------------------------------------- */
@@ -420,5 +431,42 @@ int acl_set(struct qvnode *v, const char *name, const void *value, size_t len);
 /* What a new file in `dir` gets.  `new`'s mode is set; ACLs are allocated. */
 int new_attr(struct qvnode *dir, struct quern_proc *p, struct qvnew *new);
 void new_attr_done(struct qvnew *new);
+
+/* ---- watch.c -------------------------------------------------------------- */
+
+/* Tell those who watch `v` of it (Q_IN_*), as a directory of name `n`. */
+void watch_event(struct qvnode *v, uint32_t mask, const struct qname *n,
+    uint32_t cookie);
+/* Likewise those who watch what `at` names, or the directory that it is in. */
+void watch_path(const struct qpath *at, uint32_t mask);
+/* Its last name has gone, and who used it by that. */
+void watch_deleted(struct qvnode *v);
+void watch_unmounted(struct vfs *vf, struct qfs *fs);
+/* The mark that makes two events one rename. */
+uint32_t watch_cookie(struct vfs *vf);
+
+static inline bool
+vnode_watched(const struct qvnode *v)
+{
+	return qunlikely(
+	    __atomic_load_n(&v->v_watches, __ATOMIC_ACQUIRE) != NULL);
+}
+
+/* Something happened to a file itself, or in a directory to name `n`. */
+static inline void
+notify_vnode(struct qvnode *v, uint32_t mask, const struct qname *n)
+{
+	if (vnode_watched(v))
+		watch_event(v, mask, n, 0);
+}
+
+/* Something happened to what was found, or opened, by a path. */
+static inline void
+notify_path(const struct qpath *at, uint32_t mask)
+{
+	if (qunlikely(__atomic_load_n(&at->p_d->d_fs->fs_nwatch,
+			  __ATOMIC_RELAXED) != 0))
+		watch_path(at, mask);
+}
 
 #endif /* QUERN_VFS_IMPL_H */

@@ -43,10 +43,13 @@ struct walk {
 	uint32_t w_kind;     /* PARENT_* */
 	bool w_slash;        /* slashes behind it */
 
-	unsigned w_depth;                 /* symlinks that we are in */
-	const char *w_rest[LINKS_MAX];    /* what comes behind each */
-	unsigned w_nheld;                 /* slow: symlinks gone through, */
-	struct qvnode *w_held[LINKS_MAX]; /* held for their text */
+	unsigned w_depth;              /* symlinks that we are in */
+	const char *w_rest[LINKS_MAX]; /* what comes behind each */
+
+	/* slow: symlinks gone through, held for their text; and their mounts */
+	unsigned w_nheld;
+	struct qvnode *w_held[LINKS_MAX];
+	struct qmount *w_heldon[LINKS_MAX];
 };
 
 /* ---- processes' places ----------------------------------------------------- */
@@ -210,8 +213,7 @@ cross(struct walk *w)
 
 	for (;;) {
 		d = w->w_at.p_d;
-		if (qlikely((__atomic_load_n(&d->d_flags, __ATOMIC_RELAXED) &
-				QD_MOUNTED) == 0))
+		if (qlikely((dentry_flags(d) & QD_MOUNTED) == 0))
 			return 0;
 		if (w->w_fast) {
 			m = mount_on(w->w_at.p_mnt, d);
@@ -270,7 +272,7 @@ go_up(struct walk *w)
 	if (!(d == w->w_root.p_d && m == w->w_root.p_mnt))
 		d = __atomic_load_n(&d->d_parent, __ATOMIC_ACQUIRE);
 	/* Moved out of what is mounted here: its parent is not to be seen. */
-	if (qunlikely((m->m_root->d_flags & QD_ROOT) == 0) &&
+	if (qunlikely((dentry_flags(m->m_root) & QD_ROOT) == 0) &&
 	    !dentry_below(d, m->m_root)) {
 		qepoch_exit();
 		return w->w_fast ? NOT_FAST : -Q_ENOENT;
@@ -387,6 +389,8 @@ follow(struct walk *w, struct qdentry *d, struct qvnode *v)
 	w->w_rest[w->w_depth++] = w->w_s;
 	if (!w->w_fast) {
 		qvnode_ref(v);
+		mount_get(w->w_at.p_mnt);
+		w->w_heldon[w->w_nheld] = w->w_at.p_mnt;
 		w->w_held[w->w_nheld++] = v;
 		dentry_put(d);
 	}
@@ -718,8 +722,10 @@ walk_do(struct walk *w, int dirfd, const char *path)
 static void
 walk_end(struct walk *w)
 {
-	while (w->w_nheld > 0)
+	while (w->w_nheld > 0) {
 		qvnode_put(w->w_held[--w->w_nheld]);
+		mount_put(w->w_heldon[w->w_nheld]);
+	}
 }
 
 int

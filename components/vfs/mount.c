@@ -195,7 +195,7 @@ claim(struct vfs *vf, const struct qpath *at)
 	if (!is_attached(vf, at->p_mnt))
 		return -Q_EINVAL;
 	qrw_wrlock(&v->v_lock);
-	if ((at->p_d->d_flags & (QD_HASHED | QD_ROOT)) == 0)
+	if ((dentry_flags(at->p_d) & (QD_HASHED | QD_ROOT)) == 0)
 		error = -Q_ENOENT;
 	else
 		__atomic_fetch_or(&at->p_d->d_flags, QD_MOUNTED,
@@ -377,7 +377,7 @@ share_fs(struct vfs *vf, struct qdisk *disk, const struct qfs_type *ft,
 		    ((fs->fs_flags ^ flags) & QFS_RDONLY) != 0)
 			continue;
 		__atomic_fetch_add(&fs->fs_refs, 1, __ATOMIC_RELAXED);
-		for (d = m->m_root; (d->d_flags & QD_ROOT) == 0;)
+		for (d = m->m_root; (dentry_flags(d) & QD_ROOT) == 0;)
 			d = __atomic_load_n(&d->d_parent, __ATOMIC_ACQUIRE);
 		dentry_get(d);
 		*fsp = fs;

@@ -48,9 +48,11 @@ make_vnode(struct quern_proc *p, const struct qpath *dir, struct qdentry *d,
 		return error;
 	error = dv->v_ops->vo_create(dv, &n, new, &v);
 	new_attr_done(new);
-	if (error == 0)
-		dentry_set(d, v);
-	return error;
+	if (error != 0)
+		return error;
+	dentry_set(d, v);
+	notify_vnode(dv, Q_IN_CREATE | (qvnode_isdir(v) ? Q_IN_ISDIR : 0), &n);
+	return 0;
 }
 
 /* mkdir, mknod and symlink: argument `i` is the path. */
@@ -231,6 +233,8 @@ link_names(struct qsys *s, int olddir, unsigned iold, int newdir, unsigned inew,
 		if (error == 0) {
 			qvnode_ref(v);
 			dentry_set(d, v);
+			notify_vnode(v, Q_IN_ATTRIB, NULL);
+			notify_vnode(dv, Q_IN_CREATE, &pa.pa_name);
 		}
 		dentry_put(d);
 	}
@@ -295,14 +299,18 @@ remove_name(struct quern_proc *p, struct qparent *pa, bool isdir,
 	}
 	qvnode_ref(v);
 	qrw_wrlock(&v->v_lock);
-	if ((d->d_flags & QD_MOUNTED) != 0)
+	if ((dentry_flags(d) & QD_MOUNTED) != 0)
 		error = -Q_EBUSY;
 	else
 		error = dv->v_ops->vo_unlink(dv, &pa->pa_name, v);
 	if (error == 0) {
 		if (isdir)
 			dentry_prune_below(vf, d);
+		else
+			notify_vnode(v, Q_IN_ATTRIB, NULL);
 		dentry_unset(d);
+		notify_vnode(dv, Q_IN_DELETE | (isdir ? Q_IN_ISDIR : 0),
+		    &pa->pa_name);
 	}
 	qrw_wrunlock(&v->v_lock);
 	dentry_put(d);
@@ -510,6 +518,26 @@ unlock_moved(struct moving *mv)
 	qrw_wrunlock(&mv->mv_locked[0]->v_lock);
 }
 
+/* `v` has moved from one place to another, where `t`, or nothing, was. */
+static void
+notify_move(struct moving *mv, const struct qparent *from,
+    const struct qparent *to, struct qvnode *v, struct qvnode *t)
+{
+	struct qvnode *fromdir = dentry_vnode(from->pa_dir.p_d);
+	struct qvnode *todir = dentry_vnode(to->pa_dir.p_d);
+	uint32_t type = qvnode_isdir(v) ? Q_IN_ISDIR : 0, cookie;
+
+	if (__atomic_load_n(&v->v_fs->fs_nwatch, __ATOMIC_RELAXED) == 0)
+		return;
+	cookie = watch_cookie(mv->mv_vf);
+	watch_event(fromdir, Q_IN_MOVED_FROM | type, &from->pa_name, cookie);
+	watch_event(todir, Q_IN_MOVED_TO | type, &to->pa_name, cookie);
+	if (t != NULL)
+		watch_event(t, Q_IN_ATTRIB | (qvnode_isdir(t) ? Q_IN_ISDIR : 0),
+		    NULL, 0);
+	watch_event(v, Q_IN_MOVE_SELF, NULL, 0);
+}
+
 /* It has been done: the name cache too.  `t` has been replaced, or NULL. */
 static void
 names_moved(struct moving *mv, struct qvnode *t, struct long_name *ln,
@@ -522,6 +550,10 @@ names_moved(struct moving *mv, struct qvnode *t, struct long_name *ln,
 		mv->mv_gone = t;
 	}
 	dentry_move(mv->mv_vf, mv->mv_from, mv->mv_to, ln, lnover);
+	notify_move(mv, &mv->mv_old, &mv->mv_new, dentry_vnode(mv->mv_from), t);
+	if (lnover != NULL)
+		notify_move(mv, &mv->mv_new, &mv->mv_old,
+		    dentry_vnode(mv->mv_to), NULL);
 }
 
 /* Do it, names being locked and all checked. */
@@ -545,7 +577,7 @@ move_now(struct moving *mv)
 		error = name_alloc(&mv->mv_old.pa_name, &lnover);
 	if (error == 0) {
 		lock_moved(mv);
-		if (((mv->mv_from->d_flags | mv->mv_to->d_flags) &
+		if (((dentry_flags(mv->mv_from) | dentry_flags(mv->mv_to)) &
 			QD_MOUNTED) != 0)
 			error = -Q_EBUSY;
 		else

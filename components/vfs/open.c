@@ -92,6 +92,8 @@ file_read(struct qfile *f, struct quio *u)
 		__atomic_store_n(&of->of_reads, reads + 1, __ATOMIC_RELAXED);
 		touch_atime(of->of_path.p_mnt, v, reads);
 	}
+	if (n > 0)
+		notify_path(&of->of_path, Q_IN_ACCESS);
 	return n;
 }
 
@@ -187,6 +189,7 @@ file_write(struct qfile *f, struct quio *u)
 	qrw_wrunlock(&v->v_lock);
 	if (n <= 0)
 		return n;
+	notify_path(&of->of_path, Q_IN_MODIFY);
 	if ((flags & Q_O_DSYNC) != 0 ||
 	    (u->u_flags & (QUIO_DSYNC | QUIO_SYNC)) != 0 ||
 	    qvnode_is(v, QV_SYNC) ||
@@ -310,6 +313,10 @@ file_release(struct qfile *f)
 	struct open_file *of = open_of(f);
 
 	vnode_flock_closed(of->of_v, f);
+	if ((f->f_mode & QF_PATH) == 0)
+		notify_path(&of->of_path,
+		    (f->f_mode & QF_WRITE) != 0 ? Q_IN_CLOSE_WRITE :
+						  Q_IN_CLOSE_NOWRITE);
 	if (of->of_end != NULL)
 		of->of_end(f);
 	if (of->of_wrote)
@@ -482,8 +489,8 @@ make_file(struct quern_proc *p, const struct qpath *at, struct qvnode *v,
 	    QF_SEEK | QF_PREAD | QF_PWRITE | QF_NOWAIT | QF_DIRECT, fp);
 }
 
-int
-open_at(struct quern_proc *p, const struct qpath *at, uint32_t flags,
+static int
+open_any(struct quern_proc *p, const struct qpath *at, uint32_t flags,
     bool created, struct qfile **fp)
 {
 	struct qvnode *v = dentry_vnode(at->p_d);
@@ -511,11 +518,24 @@ open_at(struct quern_proc *p, const struct qpath *at, uint32_t flags,
 	if ((flags & Q_O_TRUNC) != 0 && !created &&
 	    qvnode_type(v) == Q_S_IFREG) {
 		error = truncate_open(p, v);
-		if (error != 0) {
+		if (error == 0) {
+			notify_path(at, Q_IN_MODIFY);
+		} else {
 			qpath_get(at); /* the caller's again */
 			qfile_put(*fp);
 		}
 	}
+	return error;
+}
+
+int
+open_at(struct quern_proc *p, const struct qpath *at, uint32_t flags,
+    bool created, struct qfile **fp)
+{
+	int error = open_any(p, at, flags, created, fp);
+
+	if (error == 0 && (flags & Q_O_PATH) == 0)
+		notify_path(at, Q_IN_OPEN);
 	return error;
 }
 

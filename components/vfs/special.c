@@ -113,6 +113,8 @@ fifo_read(struct qfile *f, struct quio *u)
 
 	if (n > 0)
 		touch_atime(of->of_path.p_mnt, of->of_v, 0);
+	if (n > 0)
+		notify_path(&of->of_path, Q_IN_ACCESS);
 	return n;
 }
 
@@ -124,6 +126,8 @@ fifo_write(struct qfile *f, struct quio *u)
 
 	if (n > 0 && !mount_rdonly(of->of_path.p_mnt))
 		qvnode_touch(of->of_v, QVA_MTIME | QVA_CTIME);
+	if (n > 0)
+		notify_path(&of->of_path, Q_IN_MODIFY);
 	return n;
 }
 

@@ -130,6 +130,7 @@ void
 fs_destroy(struct vfs *vf, struct qfs *fs)
 {
 	writeback_leave(fs);
+	watch_unmounted(vf, fs);
 	dentry_prune(vf, fs);
 	if (fs->fs_root != NULL) {
 		(void)fs_sync(fs, true);

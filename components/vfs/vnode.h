@@ -555,6 +555,7 @@ struct qfs {
 	struct writeback *fs_wb; /* [I] */
 	uint64_t fs_ndirty;      /* [a] pages */
 	uint32_t fs_freeing;     /* [a] being unmounted */
+	uint32_t fs_nwatch;      /* [a] of inotify, on its vnodes */
 };
 
 /*

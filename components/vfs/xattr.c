@@ -97,6 +97,8 @@ set_one(struct qsys *s, const struct qpath *at, const char *name,
 		error = v->v_ops->vo_setxattr(v, name, value, len, flags);
 	__atomic_fetch_and(&v->v_flags, ~QV_NOSEC, __ATOMIC_RELAXED);
 	qrw_wrunlock(&v->v_lock);
+	if (error == 0)
+		notify_path(at, Q_IN_ATTRIB);
 	return error;
 }
 
@@ -176,6 +178,37 @@ QSYS(fremovexattr)
 	return remove_call(s, BY_FD);
 }
 
+/* Take the names out of a list that not everybody sees: its length then. */
+static int64_t
+hide_trusted(char *buf, int64_t n)
+{
+	int64_t from, to = 0;
+	size_t len;
+
+	for (from = 0; from < n; from += (int64_t)len) {
+		len = qstrlen(&buf[from]) + 1;
+		if (begins(&buf[from], "trusted."))
+			continue;
+		memmove(&buf[to], &buf[from], len);
+		to += (int64_t)len;
+	}
+	return to;
+}
+
+/*
+ * The list of names as the process may see it.  `buf` has VALUE_MAX bytes, since
+ * what is hidden is not known before; v_lock is held.
+ */
+static int64_t
+list_names(struct qvnode *v, struct quern_proc *p, char *buf, size_t room)
+{
+	int64_t n = v->v_ops->vo_listxattr(v, buf, VALUE_MAX);
+
+	if (n > 0 && !qproc_capable(p, Q_CAP_SYS_ADMIN))
+		n = hide_trusted(buf, n);
+	return room != 0 && n > (int64_t)room ? -Q_ERANGE : n;
+}
+
 /* Get one, or (name NULL) the list, into `out`, argument `iout` long. */
 static int64_t
 get_one(struct qsys *s, const struct qpath *at, const char *name, unsigned iout)
@@ -196,14 +229,14 @@ get_one(struct qsys *s, const struct qpath *at, const char *name, unsigned iout)
 	}
 	if (size > VALUE_MAX)
 		size = VALUE_MAX;
-	if (size != 0) {
-		buf = qalloc(&tag_xattr, size);
+	if (size != 0 || name == NULL) {
+		buf = qalloc(&tag_xattr, name == NULL ? VALUE_MAX : size);
 		if (buf == NULL)
 			return -Q_ENOMEM;
 	}
 	qrw_rdlock(&v->v_lock);
 	n = name != NULL ? v->v_ops->vo_getxattr(v, name, buf, size) :
-			   v->v_ops->vo_listxattr(v, buf, size);
+			   list_names(v, s->s_proc, buf, size);
 	qrw_rdunlock(&v->v_lock);
 	if (n > 0 && size != 0 && qsys_out(s, iout, buf, (size_t)n) != 0)
 		n = -Q_EFAULT;

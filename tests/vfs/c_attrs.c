@@ -368,7 +368,14 @@ xattr_permission(struct conf *c)
 	IS(c, SYS(c, SYS_getxattr, "f", "user.x", buf, 10), 1);
 	IS(c, SYS(c, SYS_setxattr, "f", "user.x", "y", 1, 0), -EACCES);
 	IS(c, SYS(c, SYS_removexattr, "f", "user.x"), -EACCES);
+	/* Others than the superuser are not even told of trusted.x. */
+	IS(c, SYS(c, SYS_getxattr, "f", "trusted.x", buf, 10), -ENODATA);
+	IS(c, SYS(c, SYS_setxattr, "f", "trusted.x", "y", 1, 0), -EPERM);
+	IS(c, SYS(c, SYS_listxattr, "f", buf, 10), 7);
+	IS(c, SYS(c, SYS_listxattr, "f", buf, 6), -ERANGE);
+	TRUE(c, memcmp(buf, "user.x", 7) == 0);
 	c_user(c, 0, 0);
+	IS(c, SYS(c, SYS_listxattr, "f", NULL, 0), 17);
 	OK(c, SYS(c, SYS_chmod, "f", 0600));
 	c_user(c, 1000, 1000);
 	IS(c, SYS(c, SYS_getxattr, "f", "user.x", buf, 10), -EACCES);

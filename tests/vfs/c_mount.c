@@ -106,6 +106,10 @@ mount_errors(struct conf *c)
 	IS(c, SYS(c, SYS_mount, 0, "d", 0, MS_REMOUNT, 0), -EINVAL);
 	IS(c, SYS(c, SYS_mount, "d", "d", 0, MS_MOVE, 0), -EINVAL);
 	IS(c, SYS(c, SYS_mount, "none", 8, "tmpfs", 0, 0), -EFAULT);
+	c_user(c, 1234, 1234);
+	IS(c, mount_tmpfs(c, "d", 0), -EPERM);
+	IS(c, umount_(c, "d", 0), -EPERM);
+	c_user(c, 0, 0);
 }
 
 static void

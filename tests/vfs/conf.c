@@ -111,12 +111,11 @@ c_file(struct conf *c, const char *path, unsigned mode)
 void
 c_user(struct conf *c, unsigned uid, unsigned gid)
 {
-	/* File-system ids only: the capabilities that go with them follow. */
-	if (uid == 0)
-		(void)SYS(c, SYS_setfsuid, 0);
-	(void)SYS(c, SYS_setfsgid, gid);
+	/* Effective ids: the file system's, and the capabilities, follow. */
+	(void)SYS(c, SYS_setresuid, -1, 0, -1);
+	(void)SYS(c, SYS_setresgid, -1, gid, -1);
 	if (uid != 0)
-		(void)SYS(c, SYS_setfsuid, uid);
+		(void)SYS(c, SYS_setresuid, -1, uid, -1);
 }
 
 int
@@ -166,7 +165,7 @@ conf_nth(int i)
 {
 	static const struct conf_case *const tables[] = { conf_names, conf_open,
 		conf_attrs, conf_dirs, conf_data, conf_move, conf_handle,
-		conf_mount };
+		conf_mount, conf_watch };
 	const struct conf_case *cc;
 	unsigned t;
 

@@ -12,6 +12,8 @@
 #include <quern/abi/errno.h>
 #include <quern/abi/fcntl.h>
 #include <quern/abi/fs.h>
+#include <quern/abi/handle.h>
+#include <quern/abi/inotify.h>
 #include <quern/abi/mount.h>
 #include <quern/abi/stat.h>
 #include <quern/tmpfs.h>
@@ -205,6 +207,108 @@ contend(struct kenv *e)
 	kenv_destroy(e, s.k);
 }
 
+/* ---- what watches them, and holds them by handle ---------------------------------- */
+
+/* Everything that a watcher is told is something that there is. */
+static void
+read_events(struct kenv *e, struct quern_proc *p, int in)
+{
+	char buf[512] __attribute__((aligned(8)));
+	struct q_inotify_event ev;
+	int64_t n, at;
+
+	n = quern_read(p, in, buf, sizeof(buf));
+	KCHECK(e, n > 0 || n == -Q_EAGAIN);
+	for (at = 0; at < n; at += (int64_t)(sizeof(ev) + ev.len)) {
+		memcpy(&ev, buf + at, sizeof(ev));
+		KCHECK(e, ev.wd > 0);
+		KCHECK(e, ev.mask != 0 && ev.len % 16 == 0);
+		KCHECK(e, at + (int64_t)sizeof(ev) + ev.len <= n);
+	}
+}
+
+static int64_t
+by_handle(struct quern_proc *p, uint64_t *x)
+{
+	struct q_file_handle h = { .handle_bytes = sizeof(h.f_handle) };
+	struct q_stat st;
+	int mount, fd;
+	int64_t r;
+
+	r = quern_name_to_handle_at(p, Q_AT_FDCWD, a_path(x), &h, &mount, 0);
+	if (r != 0)
+		return r;
+	fd = quern_open_by_handle_at(p, Q_AT_FDCWD, &h, Q_O_PATH);
+	if (fd < 0)
+		return fd == -Q_ESTALE ? 0 : fd;
+	/* Its way up is a way. */
+	r = quern_fstatat(p, fd, "../../../..", &st, 0);
+	if (r == 0 && st.st_ino != 1)
+		return -Q_ESTALE;
+	r = quern_close(p, fd);
+	return r;
+}
+
+static void
+watcher(void *arg)
+{
+	struct shared *s = arg;
+	uint64_t x = __atomic_add_fetch(&s->next, 1, __ATOMIC_RELAXED) * 77777;
+	struct quern_proc *p;
+	unsigned i;
+	int64_t r;
+	int in;
+
+	if (!KCHECK_EQ(s->e, quern_proc_create(s->k, &p), 0))
+		return;
+	if (s->e->sim != NULL)
+		x += quern_sim_random(s->e->sim, 0);
+	in = quern_inotify_init1(p, Q_IN_NONBLOCK);
+	for (i = 0; i < s->rounds; i++) {
+		switch (some(&x, 5)) {
+		case 0:
+		case 1:
+			r = quern_inotify_add_watch(p, in, a_path(&x),
+			    Q_IN_ALL_EVENTS |
+				(some(&x, 3) == 0 ? Q_IN_ONESHOT : 0u));
+			break;
+		case 2:
+			r = quern_inotify_rm_watch(p, in, (int)some(&x, i + 1));
+			break;
+		case 3:
+			r = by_handle(p, &x);
+			break;
+		default:
+			read_events(s->e, p, in);
+			r = 0;
+			break;
+		}
+		if (!KCHECK(s->e, is_sane(r)))
+			fprintf(stderr, "a call answered %lld\n", (long long)r);
+	}
+	KCHECK_EQ(s->e, quern_proc_destroy(p), 0);
+}
+
+static void
+watching(struct kenv *e)
+{
+	struct shared s = { .e = e, .rounds = e->sim != NULL ? 40 : 600 };
+	struct quern_proc *p;
+
+	s.k = make_kernel(e);
+	if (s.k == NULL)
+		return;
+	kspawn(e, client, &s);
+	kspawn(e, watcher, &s);
+	watcher(&s);
+	kjoin(e);
+	if (KCHECK_EQ(e, quern_proc_create(s.k, &p), 0)) {
+		check_dir(e, p, "/");
+		KCHECK_EQ(e, quern_proc_destroy(p), 0);
+	}
+	kenv_destroy(e, s.k);
+}
+
 /* ---- mounts that come and go ----------------------------------------------------- */
 
 static void
@@ -270,6 +374,65 @@ mounting(struct kenv *e)
 	kspawn(e, mounter, &s);
 	kspawn(e, visitor, &s);
 	visitor(&s);
+	kjoin(e);
+	kenv_destroy(e, s.k);
+}
+
+/* Mounts on names that others move and remove, on and below each other. */
+static void
+mounts_anywhere(void *arg)
+{
+	struct shared *s = arg;
+	uint64_t x = __atomic_add_fetch(&s->next, 1, __ATOMIC_RELAXED) * 77777;
+	struct quern_proc *p;
+	const char *to;
+	unsigned i;
+	int64_t r;
+
+	if (!KCHECK_EQ(s->e, quern_proc_create(s->k, &p), 0))
+		return;
+	if (s->e->sim != NULL)
+		x += quern_sim_random(s->e->sim, 0);
+	for (i = 0; i < s->rounds; i++) {
+		to = a_path(&x);
+		switch (some(&x, 6)) {
+		case 0:
+			r = quern_mount(p, "x", to, "tmpfs", 0, "");
+			break;
+		case 1:
+			r = quern_mount(p, a_path(&x), to, "",
+			    Q_MS_BIND | (some(&x, 2) != 0 ? Q_MS_REC : 0u), "");
+			break;
+		case 2:
+			r = quern_mount(p, a_path(&x), to, "", Q_MS_MOVE, "");
+			break;
+		case 3:
+			r = quern_umount2(p, to, 0);
+			break;
+		case 4:
+			r = quern_umount2(p, to, Q_MNT_DETACH);
+			break;
+		default:
+			r = quern_mkdir(p, to, 0755);
+			break;
+		}
+		if (!KCHECK(s->e, is_sane(r)))
+			fprintf(stderr, "a call answered %lld\n", (long long)r);
+	}
+	KCHECK_EQ(s->e, quern_proc_destroy(p), 0);
+}
+
+static void
+mounting_anywhere(struct kenv *e)
+{
+	struct shared s = { .e = e, .rounds = e->sim != NULL ? 30 : 200 };
+
+	s.k = make_kernel(e);
+	if (s.k == NULL)
+		return;
+	kspawn(e, client, &s);
+	kspawn(e, mounts_anywhere, &s);
+	mounts_anywhere(&s);
 	kjoin(e);
 	kenv_destroy(e, s.k);
 }
@@ -347,7 +510,11 @@ no_memory(struct kenv *e)
 
 const struct kcase knames_cases[] = {
 	{ .name = "contend", .body = contend, .seeds = 4000 },
+	{ .name = "watching", .body = watching, .seeds = 3000 },
 	{ .name = "mounting", .body = mounting, .seeds = 2000 },
+	{ .name = "mounting anywhere",
+	    .body = mounting_anywhere,
+	    .seeds = 2000 },
 	{ .name = "no memory", .body = no_memory, .seeds = 1 },
 	{ .name = NULL },
 };

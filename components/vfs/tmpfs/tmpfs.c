@@ -775,7 +775,8 @@ tmpfs_vget(struct qfs *fs, uint64_t ino, uint32_t gen, struct qvnode **vp)
 		qvnode_fail(v);
 	if (made != 0)
 		return made < 0 ? made : -Q_ESTALE;
-	if (v->v_gen != gen || v->v_nlink == 0) {
+	if (v->v_gen != gen ||
+	    __atomic_load_n(&v->v_nlink, __ATOMIC_RELAXED) == 0) {
 		qvnode_put(v);
 		return -Q_ESTALE;
 	}

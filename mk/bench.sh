@@ -10,8 +10,8 @@
 #
 # tab-separated, the last three "-" where there is no peer.  Then print them in
 # columns.  Bars are in b_NAME.bars beside the source, where there is one, as
-# "NAME figure|ratio <=|>= NUMBER"; they are shown, and missing one is no error:
-# an ill-formed row is.
+# "NAME figure|ratio <=|>= NUMBER", or "NAME/PEER ..." for the row beside that
+# peer; they are shown, and missing one is no error: an ill-formed row is.
 
 b=$1
 shift
@@ -65,11 +65,12 @@ for p; do
 		    $2 / $5 - $6 > 0.02 * $6 + 0.001)
 			wrong("ratio is not quern/peer")
 		verdict = ""
-		if ($1 in bar && (what[$1] == "figure" || $6 != "-")) {
-			x = what[$1] == "ratio" ? $6 : $2
-			met = op[$1] == ">=" ? x + 0 >= bar[$1] + 0 : x + 0 <= bar[$1] + 0
-			verdict = (what[$1] == "ratio" ? "ratio " : "") op[$1] " " \
-			    bar[$1] (met ? "" : "  MISSED")
+		b = ($1 "/" $4) in bar ? $1 "/" $4 : $1
+		if (b in bar && (what[b] == "figure" || $6 != "-")) {
+			x = what[b] == "ratio" ? $6 : $2
+			met = op[b] == ">=" ? x + 0 >= bar[b] + 0 : x + 0 <= bar[b] + 0
+			verdict = (what[b] == "ratio" ? "ratio " : "") op[b] " " \
+			    bar[b] (met ? "" : "  MISSED")
 		}
 		printf form, $1, $2, $3, $4, $5, $6, verdict
 	}

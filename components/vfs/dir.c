@@ -8,8 +8,11 @@
 
 static const struct qtag tag_dir = { "directory entries" };
 
-/* Entries are gathered here, so that no client's memory is touched meanwhile. */
-#define BATCH 16384u
+/*
+ * Entries are gathered here, so that no client's memory is touched meanwhile.
+ * More would not come from a slab, and cost two of the host's system calls.
+ */
+#define BATCH (QALLOC_SLAB - 64)
 
 struct filling {
 	char *fl_buf;

@@ -51,6 +51,12 @@ struct qpage *pctree_lookup(struct qpcache *pc, uint64_t index);
 /* With a reference, or NULL.  Takes no lock. */
 struct qpage *pctree_get(struct qpcache *pc, uint64_t index);
 
+/*
+ * Have the CPU's cache fetch the beginning of a page, if it is there, that is
+ * going to be copied soon: its prefetching ends with the page before.
+ */
+void pctree_warm(struct quern *k, struct qpcache *pc, uint64_t index);
+
 /* Enter a page.  -EEXIST, -ENOMEM.  [p] */
 int pctree_insert(struct qpcache *pc, uint64_t index, struct qpage *pg);
 

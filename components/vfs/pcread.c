@@ -477,6 +477,8 @@ qpcache_read(struct qvnode *v, struct quio *u, struct qreadahead *ra)
 			}
 		}
 		page_touch(pg);
+		if (left > n)
+			pctree_warm(k, &v->v_pages, index + 1);
 		error = quio_out(u, (char *)qpage_data(k, pg) + off % PAGE_SIZE,
 		    n);
 		qpage_put(k, pg);

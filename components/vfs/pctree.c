@@ -101,6 +101,23 @@ pctree_get(struct qpcache *pc, uint64_t index)
 	return pg;
 }
 
+void
+pctree_warm(struct quern *k, struct qpcache *pc, uint64_t index)
+{
+	struct qpage *pg;
+	const char *data;
+
+	qepoch_enter();
+	pg = pctree_lookup(pc, index);
+	if (pg != NULL) {
+		__builtin_prefetch(pg, 1);
+		data = qpage_data(k, pg);
+		__builtin_prefetch(data);
+		__builtin_prefetch(data + 64);
+	}
+	qepoch_exit();
+}
+
 /* ---- changes, under pc_lock --------------------------------------------- */
 
 static void

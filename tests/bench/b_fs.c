@@ -3,7 +3,8 @@
  * Files: what calls on Quern's tmpfs cost in process, beside the host's system
  * calls on the host's tmpfs, both pinned to CPU 0 and measured in turn.
  *
- * The kernel has two vCPUs, so it may not skip its locked instructions.
+ * The kernel has two vCPUs, so it may not skip its locked instructions.  What
+ * is done with whole images is in image.c.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -22,6 +23,8 @@
 #include <quern/quern.h>
 #include <quern/tmpfs.h>
 #include <quern/vfs.h>
+
+#include "image.h"
 
 #define RUNS  9u
 #define CALLS 100000u
@@ -337,6 +340,7 @@ main(int argc, char **argv)
 	row("pread4k", q_pread, h_pread, CALLS);
 	row("pwrite4k", q_pwrite, h_pwrite, CALLS);
 	row("create_unlink", q_create_unlink, h_create_unlink, CALLS / 5);
+	image_rows(out, host_dir);
 	scale_row();
 	tear_down();
 	return fclose(out) != 0;

@@ -195,6 +195,25 @@ desc_store(struct ext4 *x, uint32_t g, struct ext4_group_desc *gd)
 	gd->bg_checksum_le = to_le16(csum_group(x, g, gd));
 }
 
+void
+sum_bitmap(const struct ext4 *x, const uint8_t *bits, uint32_t size, bool fresh,
+    const struct bitpatch *bp, le16_t *lo, le16_t *hi)
+{
+	bool wide = x->x_desc_size >= EXT4_DESC_SIZE64;
+	uint32_t sum = le16(*lo);
+
+	if (wide)
+		sum |= (uint32_t)le16(*hi) << 16;
+	if (fresh)
+		sum = csum_bitmap(x, bits, size);
+	else
+		sum = csum_patch(sum, bp->bp_was, bits + bp->bp_at, bp->bp_len,
+		    size - bp->bp_at - bp->bp_len);
+	*lo = to_le16(sum);
+	if (wide)
+		*hi = to_le16(sum >> 16);
+}
+
 /* Change bits of a group, and everything that counts them. */
 static int
 change_bits(struct jhandle *h, struct ext4 *x, uint32_t g, struct qbuf *b,
@@ -202,8 +221,8 @@ change_bits(struct jhandle *h, struct ext4 *x, uint32_t g, struct qbuf *b,
 {
 	struct group *gr = &x->x_groups[g];
 	struct ext4_group_desc *gd;
+	uint32_t at = i / 8, len = (i + n - 1) / 8 + 1 - at, was;
 	struct qbuf *db;
-	uint32_t sum;
 	int error;
 
 	error = group_desc(x, g, &gd, &db);
@@ -217,8 +236,8 @@ change_bits(struct jhandle *h, struct ext4 *x, uint32_t g, struct qbuf *b,
 		return error;
 	}
 	qbuf_lock(b);
+	was = ext4_crc32c(0, b->bf_data + at, len);
 	set_bits(b->bf_data, i, n, on);
-	sum = csum_bitmap(x, b->bf_data, x->x_cpg / 8);
 	qbuf_unlock(b);
 	journal_dirty(h, b);
 	if (on) {
@@ -228,13 +247,14 @@ change_bits(struct jhandle *h, struct ext4 *x, uint32_t g, struct qbuf *b,
 		gr->g_free += n;
 		x->x_free += n;
 	}
-	gr->g_flags &= (uint16_t)~EXT4_BG_BLOCK_UNINIT;
 	qbuf_lock(db);
-	if (x->x_csum) {
-		gd->bg_block_bitmap_csum_lo_le = to_le16(sum);
-		if (x->x_desc_size >= EXT4_DESC_SIZE64)
-			gd->bg_block_bitmap_csum_hi_le = to_le16(sum >> 16);
-	}
+	if (x->x_csum)
+		sum_bitmap(x, b->bf_data, x->x_cpg / 8,
+		    (gr->g_flags & EXT4_BG_BLOCK_UNINIT) != 0,
+		    &(struct bitpatch){ at, len, was },
+		    &gd->bg_block_bitmap_csum_lo_le,
+		    &gd->bg_block_bitmap_csum_hi_le);
+	gr->g_flags &= (uint16_t)~EXT4_BG_BLOCK_UNINIT;
 	desc_store(x, g, gd);
 	qbuf_unlock(db);
 	journal_dirty(h, db);

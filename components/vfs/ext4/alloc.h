@@ -29,6 +29,15 @@ int alloc_trim(struct qfs *fs, uint64_t off, uint64_t len, uint64_t minlen,
 
 /* Store what struct group says into its descriptor.  [l] */
 void desc_store(struct ext4 *x, uint32_t g, struct ext4_group_desc *gd);
+
+/* Bytes of a bitmap that have changed, and ext4_crc32c(0, ...) before. */
+struct bitpatch {
+	uint32_t bp_at, bp_len, bp_was;
+};
+
+/* Sum a bitmap of `size` bytes anew; `fresh`: it had no sum. */
+void sum_bitmap(const struct ext4 *x, const uint8_t *bits, uint32_t size,
+    bool fresh, const struct bitpatch *bp, le16_t *lo, le16_t *hi);
 bool bit_isset(const uint8_t *p, uint32_t i);
 
 /* Take an inode; `parent` directs where.  -ENOSPC. */

@@ -8,7 +8,9 @@
  * structure belongs to, so that a block of another file does not pass.
  *
  * A CRC is linear: the entry of a table for i is the sum of those for i's bits.
- * So 8 constants make a table, and all tables are constant expressions.
+ * So 8 constants make a table, and all tables are constant expressions.  And what
+ * a change of some bytes does to the sum of a block depends on those bytes and
+ * their place only (csum_patch).
  */
 #include "impl.h"
 
@@ -78,6 +80,45 @@ ext4_crc32c(uint32_t crc, const void *buf, size_t len)
 	for (; len > 0; len--, p++)
 		crc = crc >> 8 ^ t[0][(crc ^ *p) & 0xff];
 	return crc;
+}
+
+/* Multiply two polynomials modulo CRC-32C's, all reflected. */
+static uint32_t
+multiply(uint32_t a, uint32_t b)
+{
+	uint32_t r = 0;
+	unsigned i;
+
+	for (i = 0; i < 32; i++) {
+		r ^= b & -(a >> 31);
+		a <<= 1;
+		b = b >> 1 ^ (0x82f63b78 & -(b & 1));
+	}
+	return r;
+}
+
+/* What `crc` becomes with `n` zeroes behind it: n bytes are a factor x^8n. */
+static uint32_t
+append_zeroes(uint32_t crc, size_t n)
+{
+	/* x to the 8 times 64, 128, ... */
+	static const uint32_t powers[] = { 0xb82be955, 0xb8fdb1e7, 0x88e56f72,
+		0x74c360a4, 0xe4172b16, 0x0d65762a, 0x35d73a62, 0x28461564,
+		0xbf455269, 0xe2ea32dc, 0xfe7740e6 };
+	static const uint8_t zeroes[63];
+	unsigned i;
+
+	crc = ext4_crc32c(crc, zeroes, n & 63);
+	for (i = 0, n >>= 6; n != 0; i++, n >>= 1)
+		if ((n & 1) != 0)
+			crc = multiply(powers[i], crc);
+	return crc;
+}
+
+uint32_t
+csum_patch(uint32_t sum, uint32_t was, const void *p, size_t len, size_t rest)
+{
+	return sum ^ append_zeroes(was ^ ext4_crc32c(0, p, len), rest);
 }
 
 /* The reflected CRC-16 of polynomial 0x8005, as bg_checksum uses it. */

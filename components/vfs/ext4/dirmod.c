@@ -42,6 +42,24 @@ dir_changed(struct jhandle *h, struct inode *dir, struct qbuf *b)
 	journal_dirty(h, b);
 }
 
+/*
+ * The same when only `len` bytes at `off` have changed, whose sum alone was
+ * `was`.
+ */
+static void
+dir_patched(struct jhandle *h, struct inode *dir, struct qbuf *b, uint32_t off,
+    uint32_t len, uint32_t was)
+{
+	const struct ext4 *x = inode_fs(dir);
+	struct ext4_dirent_tail *t = (void *)(b->bf_data + dir_room(x));
+
+	if (x->x_csum)
+		t->dt_checksum_le = to_le32(csum_patch(le32(t->dt_checksum_le),
+		    was, b->bf_data + off, len, dir_room(x) - off - len));
+	qbuf_unlock(b);
+	journal_dirty(h, b);
+}
+
 uint8_t
 dir_ft(const struct ext4 *x, uint32_t mode)
 {
@@ -103,9 +121,13 @@ dir_put(struct inode *dir, const struct dirspan *s, const char *name,
 	return -Q_ENOSPC;
 }
 
-/* Is there room?  Looked at before the block joins a transaction. */
+/*
+ * Is there room?  Looked at before the block joins a transaction.  dir_put will
+ * change *np bytes from *at on.
+ */
 static int
-has_room(struct inode *dir, const struct dirspan *s, uint32_t len)
+has_room(struct inode *dir, const struct dirspan *s, uint32_t len, uint32_t *at,
+    uint32_t *np)
 {
 	const struct ext4 *x = inode_fs(dir);
 	uint32_t off, used, rec;
@@ -119,8 +141,11 @@ has_room(struct inode *dir, const struct dirspan *s, uint32_t len)
 			return error;
 		rec = dir_reclen(d, x);
 		used = d->d_inode_le == 0 ? 0 : name_room(d->d_name_len);
-		if (rec >= used + name_room(len))
+		if (rec >= used + name_room(len)) {
+			*at = off;
+			*np = used + name_room(len);
 			return 0;
+		}
 	}
 	return -Q_ENOSPC;
 }
@@ -138,16 +163,18 @@ dir_put_block(struct jhandle *h, struct inode *dir, struct qbuf *b,
     const char *name, uint32_t len, uint64_t ino, uint32_t mode)
 {
 	struct dirspan s = span_of(dir, b);
+	uint32_t at, n, was;
 	int error;
 
-	error = has_room(dir, &s, len);
+	error = has_room(dir, &s, len, &at, &n);
 	if (error == 0)
 		error = journal_get_write(h, b);
 	if (error != 0)
 		return error;
 	qbuf_lock(b);
+	was = ext4_crc32c(0, b->bf_data + at, n);
 	error = dir_put(dir, &s, name, len, ino, mode);
-	dir_changed(h, dir, b);
+	dir_patched(h, dir, b, at, n, was);
 	return error;
 }
 
@@ -272,19 +299,22 @@ dir_remove(struct jhandle *h, struct inode *dir, struct dirplace *dp)
 	struct ext4 *x = inode_fs(dir);
 	struct qbuf *b = dp->dp_buf;
 	struct ext4_dirent *d = (void *)(b->bf_data + dp->dp_off), *prev;
+	uint32_t at = dp->dp_prev != UINT32_MAX ? dp->dp_prev : dp->dp_off;
+	uint32_t n = dp->dp_off + EXT4_DIRENT_HEAD - at, was;
 	int error;
 
 	error = journal_get_write(h, b);
 	if (error != 0)
 		return error;
 	qbuf_lock(b);
+	was = ext4_crc32c(0, b->bf_data + at, n);
 	if (dp->dp_prev != UINT32_MAX) {
 		prev = (void *)(b->bf_data + dp->dp_prev);
 		dir_set_reclen(prev, x, dir_reclen(prev, x) + dir_reclen(d, x));
 	}
 	d->d_inode_le = 0;
 	d->d_type = 0;
-	dir_changed(h, dir, b);
+	dir_patched(h, dir, b, at, n, was);
 	inode_touch(dir, QVA_MTIME | QVA_CTIME);
 	qmutex_lock(&dir->i_lock);
 	error = inode_write(h, dir);
@@ -298,15 +328,17 @@ dir_set(struct jhandle *h, struct inode *dir, struct dirplace *dp, uint64_t ino,
 {
 	struct qbuf *b = dp->dp_buf;
 	struct ext4_dirent *d = (void *)(b->bf_data + dp->dp_off);
+	uint32_t was;
 	int error;
 
 	error = journal_get_write(h, b);
 	if (error != 0)
 		return error;
 	qbuf_lock(b);
+	was = ext4_crc32c(0, d, EXT4_DIRENT_HEAD);
 	d->d_inode_le = to_le32(ino);
 	d->d_type = dir_ft(inode_fs(dir), mode);
-	dir_changed(h, dir, b);
+	dir_patched(h, dir, b, dp->dp_off, EXT4_DIRENT_HEAD, was);
 	inode_touch(dir, QVA_MTIME | QVA_CTIME);
 	qmutex_lock(&dir->i_lock);
 	error = inode_write(h, dir);

@@ -97,8 +97,8 @@ change_inode(struct jhandle *h, struct ext4 *x, uint32_t g, struct qbuf *b,
 	struct group *gr = &x->x_groups[g];
 	struct ext4_group_desc *gd;
 	uint8_t bit = (uint8_t)(1u << (i & 7));
+	uint32_t was;
 	struct qbuf *db;
-	uint32_t sum;
 	int error;
 
 	error = group_desc(x, g, &gd, &db);
@@ -118,24 +118,25 @@ change_inode(struct jhandle *h, struct ext4 *x, uint32_t g, struct qbuf *b,
 		return error;
 	}
 	qbuf_lock(b);
+	was = ext4_crc32c(0, b->bf_data + i / 8, 1);
 	if (on)
 		b->bf_data[i / 8] |= bit;
 	else
 		b->bf_data[i / 8] &= (uint8_t)~bit;
-	sum = csum_bitmap(x, b->bf_data, x->x_ipg / 8);
 	qbuf_unlock(b);
 	journal_dirty(h, b);
 	gr->g_ifree += on ? -1u : 1;
 	x->x_ifree += on ? -UINT64_C(1) : 1;
 	if (isdir)
 		gr->g_dirs += on ? 1 : -1u;
-	gr->g_flags &= (uint16_t)~EXT4_BG_INODE_UNINIT;
 	qbuf_lock(db);
-	if (x->x_csum) {
-		gd->bg_inode_bitmap_csum_lo_le = to_le16(sum);
-		if (x->x_desc_size >= EXT4_DESC_SIZE64)
-			gd->bg_inode_bitmap_csum_hi_le = to_le16(sum >> 16);
-	}
+	if (x->x_csum)
+		sum_bitmap(x, b->bf_data, x->x_ipg / 8,
+		    (gr->g_flags & EXT4_BG_INODE_UNINIT) != 0,
+		    &(struct bitpatch){ i / 8, 1, was },
+		    &gd->bg_inode_bitmap_csum_lo_le,
+		    &gd->bg_inode_bitmap_csum_hi_le);
+	gr->g_flags &= (uint16_t)~EXT4_BG_INODE_UNINIT;
 	desc_store(x, g, gd);
 	qbuf_unlock(db);
 	journal_dirty(h, db);

@@ -182,6 +182,13 @@ to_blocks(const struct ext4 *x, uint64_t len)
 
 /* CRC-32C continued, without the final complement. */
 uint32_t ext4_crc32c(uint32_t crc, const void *buf, size_t len);
+/*
+ * The sum, whatever its seed, of something of which `len` bytes at `p` have
+ * changed, with `rest` bytes (below 128 KiB) behind them: it was `sum`, and
+ * ext4_crc32c(0, p, len) was `was`.  Much cheaper than the sum of a block.
+ */
+uint32_t csum_patch(uint32_t sum, uint32_t was, const void *p, size_t len,
+    size_t rest);
 uint32_t csum_super(const struct ext4_super *sb);
 uint16_t csum_group(const struct ext4 *x, uint32_t g,
     const struct ext4_group_desc *gd);
@@ -406,6 +413,7 @@ int orphans_load(struct ext4 *x);
 int orphans_finish(struct ext4 *x);
 /* Write the super block within a transaction. */
 int super_log(struct jhandle *h, struct ext4 *x);
+int super_log_orphan(struct jhandle *h, struct ext4 *x, uint32_t ino);
 
 /* ---- extmod.c, blockmap.c, truncate.c -------------------------------------- */
 

@@ -161,6 +161,39 @@ super_log(struct jhandle *h, struct ext4 *x)
 	return error;
 }
 
+/* The list of orphans begins with another now.  [o] */
+int
+super_log_orphan(struct jhandle *h, struct ext4 *x, uint32_t ino)
+{
+	size_t at = offsetof(struct ext4_super, s_last_orphan_le);
+	size_t end = offsetof(struct ext4_super, s_checksum_le);
+	struct ext4_super *sb;
+	struct qbuf *b;
+	uint8_t *p;
+	uint32_t was;
+	int error;
+
+	error = super_buf(x, &b, &p);
+	if (error != 0)
+		return error;
+	error = journal_get_write(h, b);
+	if (error == 0) {
+		qbuf_lock(b);
+		sb = (void *)p;
+		was = ext4_crc32c(0, &sb->s_last_orphan_le, 4);
+		sb->s_last_orphan_le = to_le32(ino);
+		if (x->x_csum)
+			sb->s_checksum_le = to_le32(
+			    csum_patch(le32(sb->s_checksum_le), was,
+				&sb->s_last_orphan_le, 4, end - at - 4));
+		x->x_super->s_last_orphan_le = sb->s_last_orphan_le;
+		qbuf_unlock(b);
+		journal_dirty(h, b);
+	}
+	qbuf_put(b);
+	return error;
+}
+
 /* Outside of the journal, at once. */
 static int
 super_store(struct ext4 *x)

@@ -101,9 +101,8 @@ add_locked(struct jhandle *h, struct inode *ip)
 	error = inode_write_dtime(h, x, ip->i_v.v_ino, ip->i_next);
 	if (error != 0)
 		return error;
-	x->x_super->s_last_orphan_le = to_le32(ip->i_v.v_ino);
 	qlist_prepend(&x->x_orphans, &ip->i_orphan);
-	return super_log(h, x);
+	return super_log_orphan(h, x, (uint32_t)ip->i_v.v_ino);
 }
 
 int
@@ -135,8 +134,7 @@ del_locked(struct jhandle *h, struct inode *ip)
 		return error;
 	}
 	if (ip->i_orphan.l_prev == &x->x_orphans) {
-		x->x_super->s_last_orphan_le = to_le32(ip->i_next);
-		error = super_log(h, x);
+		error = super_log_orphan(h, x, ip->i_next);
 	} else {
 		prev = QLIST_ELEM(ip->i_orphan.l_prev, struct inode, i_orphan);
 		prev->i_next = ip->i_next;

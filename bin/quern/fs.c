@@ -410,7 +410,8 @@ static int
 open_image(struct fs *f, const struct image *im, const char *arg, bool writes)
 {
 	/* What the host would say is in the error. */
-	static const struct quern_posix_config quiet = { .pc_logfd = -1 };
+	static const struct quern_posix_config quiet = { .pc_logfd = -1,
+		.pc_flags = QUERN_POSIX_NOGUESTS };
 	struct quern_config cfg = { .host = quern_posix_with(&quiet),
 		.ram = (size_t)256 << 20,
 		.name = "kernel",

@@ -99,9 +99,9 @@ struct machine {
 
 	struct poller *_Atomic m_poller; /* [a] set under m_lock */
 
-	int m_ramfd;                             /* [m] or -1 */
-	void *m_ram;                             /* [m] */
-	size_t m_ramlen;                         /* [m] */
+	int m_ramfd;     /* [m] or -1: none, or private */
+	void *m_ram;     /* [m] */
+	size_t m_ramlen; /* [m] */
 	struct chan *_Atomic m_chan[HOST_NCHAN]; /* [a] kept until end() */
 	struct vmhost *_Atomic m_vm;             /* [a] set under m_lock */
 	struct bdev *_Atomic m_bdev[HOST_NDISK]; /* [a] set under m_lock */

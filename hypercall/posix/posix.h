@@ -24,7 +24,14 @@ struct quern_posix_param {
 	const char *pp_name, *pp_value;
 };
 
-#define QUERN_POSIX_NORING 1u /* pc_flags: don't use io_uring */
+/* pc_flags */
+#define QUERN_POSIX_NORING 1u /* don't use io_uring */
+/*
+ * There will be no guests: RAM is memory of this process alone, in large pages
+ * where the host has them, which saves most of the time that filling it for the
+ * first time takes.  vm_create is -EOPNOTSUPP.
+ */
+#define QUERN_POSIX_NOGUESTS 2u
 
 /* How vm_run hands the processor to a guest and gets it back. */
 enum quern_posix_handover {

@@ -127,7 +127,9 @@ get_vmhost(struct machine *m, struct vmhost **vhp)
 		return 0;
 	pthread_mutex_lock(&m->m_lock);
 	*vhp = atomic_load(&m->m_vm);
-	if (m->m_ramfd < 0)
+	if ((m->m_config->pc_flags & QUERN_POSIX_NOGUESTS) != 0)
+		error = -EOPNOTSUPP;
+	else if (m->m_ramfd < 0)
 		error = -EINVAL;
 	else if (*vhp == NULL && (error = make_vmhost(m, vhp)) == 0)
 		atomic_store(&m->m_vm, *vhp);

@@ -114,7 +114,10 @@ quern_begin(struct side *s)
 	static const struct quern_component *const parts[] = { &qvfs, &qtmpfs,
 		&qext4, NULL };
 	/* As `quern fs` has it. */
-	struct quern_config cfg = { .host = quern_posix(),
+	static const struct quern_posix_config posix = {
+		.pc_flags = QUERN_POSIX_NOGUESTS
+	};
+	struct quern_config cfg = { .host = quern_posix_with(&posix),
 		.ram = (size_t)256 << 20,
 		.components = parts };
 	const struct quern_disk_options opt = { .do_name = "image" };

@@ -44,6 +44,30 @@
 #define T7(i)                                                               \
 	PICK(i, 0x493c7d27, 0x9278fa4e, 0x211d826d, 0x423b04da, 0x847609b4, \
 	    0x0d006599, 0x1a00cb32, 0x34019664)
+#define T8(i)                                                               \
+	PICK(i, 0xf43ed648, 0xed91da61, 0xdecfc233, 0xb873f297, 0x750b93df, \
+	    0xea1727be, 0xd1c2398d, 0xa66805eb)
+#define T9(i)                                                               \
+	PICK(i, 0xcb567ba5, 0x934081bb, 0x236d7587, 0x46daeb0e, 0x8db5d61c, \
+	    0x1e87dac9, 0x3d0fb592, 0x7a1f6b24)
+#define T10(i)                                                              \
+	PICK(i, 0x9771f7c1, 0x2b0f9973, 0x561f32e6, 0xac3e65cc, 0x5d90bd69, \
+	    0xbb217ad2, 0x73ae8355, 0xe75d06aa)
+#define T11(i)                                                              \
+	PICK(i, 0x3171d430, 0x62e3a860, 0xc5c750c0, 0x8e62d771, 0x1929d813, \
+	    0x3253b026, 0x64a7604c, 0xc94ec098)
+#define T12(i)                                                              \
+	PICK(i, 0x30d23865, 0x61a470ca, 0xc348e194, 0x837db5d9, 0x03171d43, \
+	    0x062e3a86, 0x0c5c750c, 0x18b8ea18)
+#define T13(i)                                                              \
+	PICK(i, 0x54075546, 0xa80eaa8c, 0x55f123e9, 0xabe247d2, 0x5228f955, \
+	    0xa451f2aa, 0x4d4f93a5, 0x9a9f274a)
+#define T14(i)                                                              \
+	PICK(i, 0x678efd01, 0xcf1dfa02, 0x9bd782f5, 0x3243731b, 0x6486e636, \
+	    0xc90dcc6c, 0x97f7ee29, 0x2a03aaa3)
+#define T15(i)                                                              \
+	PICK(i, 0xf20c0dfe, 0xe1f46d0d, 0xc604aceb, 0x89e52f27, 0x162628bf, \
+	    0x2c4c517e, 0x5898a2fc, 0xb13145f8)
 
 #define X4(t, i)  t(i), t((i) + 1), t((i) + 2), t((i) + 3)
 #define X16(t, i) X4(t, i), X4(t, (i) + 4), X4(t, (i) + 8), X4(t, (i) + 12)
@@ -51,7 +75,7 @@
 	X16(t, i), X16(t, (i) + 16), X16(t, (i) + 32), X16(t, (i) + 48)
 #define X256(t) X64(t, 0), X64(t, 64), X64(t, 128), X64(t, 192)
 
-static const uint32_t crc32c_table[8][256] = {
+static const uint32_t crc32c_table[16][256] = {
 	{ X256(T0) },
 	{ X256(T1) },
 	{ X256(T2) },
@@ -60,6 +84,14 @@ static const uint32_t crc32c_table[8][256] = {
 	{ X256(T5) },
 	{ X256(T6) },
 	{ X256(T7) },
+	{ X256(T8) },
+	{ X256(T9) },
+	{ X256(T10) },
+	{ X256(T11) },
+	{ X256(T12) },
+	{ X256(T13) },
+	{ X256(T14) },
+	{ X256(T15) },
 };
 
 uint32_t
@@ -67,15 +99,32 @@ ext4_crc32c(uint32_t crc, const void *buf, size_t len)
 {
 	const uint32_t(*t)[256] = crc32c_table;
 	const uint8_t *p = buf;
-	uint64_t w;
+	uint64_t w, w2;
 
-	for (; len >= 8; len -= 8, p += 8) {
+	/* What does not need the last step's result can run beside it. */
+	for (; len >= 16; len -= 16, p += 16) {
+		memcpy(&w, p, 8);
+		memcpy(&w2, p + 8, 8);
+		w = le64(w) ^ crc;
+		w2 = le64(w2);
+		crc = t[15][w & 0xff] ^ t[14][w >> 8 & 0xff] ^
+		    t[13][w >> 16 & 0xff] ^ t[12][w >> 24 & 0xff] ^
+		    t[11][w >> 32 & 0xff] ^ t[10][w >> 40 & 0xff] ^
+		    t[9][w >> 48 & 0xff] ^ t[8][w >> 56] ^ t[7][w2 & 0xff] ^
+		    t[6][w2 >> 8 & 0xff] ^ t[5][w2 >> 16 & 0xff] ^
+		    t[4][w2 >> 24 & 0xff] ^ t[3][w2 >> 32 & 0xff] ^
+		    t[2][w2 >> 40 & 0xff] ^ t[1][w2 >> 48 & 0xff] ^
+		    t[0][w2 >> 56];
+	}
+	if (len >= 8) {
 		memcpy(&w, p, 8);
 		w = le64(w) ^ crc;
 		crc = t[7][w & 0xff] ^ t[6][w >> 8 & 0xff] ^
 		    t[5][w >> 16 & 0xff] ^ t[4][w >> 24 & 0xff] ^
 		    t[3][w >> 32 & 0xff] ^ t[2][w >> 40 & 0xff] ^
 		    t[1][w >> 48 & 0xff] ^ t[0][w >> 56];
+		len -= 8;
+		p += 8;
 	}
 	for (; len > 0; len--, p++)
 		crc = crc >> 8 ^ t[0][(crc ^ *p) & 0xff];

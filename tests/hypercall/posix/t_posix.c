@@ -121,15 +121,19 @@ START_TEST(map_guard)
 }
 END_TEST
 
+/* With guests, and without. */
 START_TEST(ram)
 {
+	const struct quern_posix_config config = {
+		.pc_flags = _i == 0 ? 0 : QUERN_POSIX_NOGUESTS
+	};
 	struct test_machine t;
 	const size_t len = (size_t)1 << 30;
 	unsigned fds = test_count_fds();
 	unsigned char *ram;
 	void *p;
 
-	test_begin(&t, NULL, 1);
+	test_begin(&t, &config, 1);
 	ck_assert_int_eq(t.t_ops->ram_discard(t.t_ctx, 0, 4096), -EINVAL);
 	ck_assert_int_eq(t.t_ops->ram_create(t.t_ctx, 0, &p), -EINVAL);
 	ck_assert_int_eq(t.t_ops->ram_create(t.t_ctx, 4097, &p), -EINVAL);
@@ -149,6 +153,14 @@ START_TEST(ram)
 	ck_assert_int_eq(t.t_ops->ram_discard(t.t_ctx, len, 4096), -EINVAL);
 	ck_assert_int_eq(t.t_ops->ram_discard(t.t_ctx, 4096, SIZE_MAX - 4095),
 	    -EINVAL);
+	/* Where pages may be large. */
+	memset(ram + len / 2 - 4096, 1, 3 * 4096);
+	ck_assert_int_eq(t.t_ops->ram_discard(t.t_ctx, len / 2, 4096), 0);
+	ck_assert_uint_eq(ram[len / 2 - 1], 1);
+	ck_assert_uint_eq(ram[len / 2], 0);
+	ck_assert_uint_eq(ram[len / 2 + 4096], 1);
+	if (_i != 0)
+		ck_assert_int_eq(t.t_ops->vm_create(t.t_ctx, 1), -EOPNOTSUPP);
 	test_end(&t);
 	ck_assert_uint_eq(test_count_fds(), fds);
 }
@@ -721,7 +733,7 @@ posix_suite(void)
 	tcase_add_test(tc, map_aligned);
 	tcase_add_test(tc, map_refuses);
 	tcase_add_test(tc, map_guard);
-	tcase_add_test(tc, ram);
+	tcase_add_loop_test(tc, ram, 0, 2);
 	tcase_add_test(tc, clocks);
 	tcase_add_test(tc, clock_params);
 	tcase_add_test(tc, random_bytes);

@@ -219,6 +219,8 @@ int writeback_init(struct vfs *vf);
 void writeback_fini(struct vfs *vf);
 /* writeback.c: something of it is dirty, after nothing was. */
 void writeback_later(struct qfs *fs);
+/* Wait until all that is being written now has been.  [fs_syncing] */
+void writeback_wait(struct qfs *fs);
 /* It is being unmounted: from here on the thread leaves it alone.  Sleeps. */
 void writeback_leave(struct qfs *fs);
 

@@ -11,7 +11,9 @@
  * V2  A live vnode without references has links and is on fs_dirty: its
  *     contents or attributes have still to be written, which takes a reference
  *     and ends, in dropping it, with its eviction.
- * V3  A vnode on fs_dirty has QV_DIRTYATTR or QV_DIRTYPAGES, or is being written.
+ * V3  A vnode on fs_dirty has QV_DIRTYATTR or QV_DIRTYPAGES, or is in
+ *     vnode_write.  It does not leave before that has begun to write all: a sync
+ *     finds it there, or among what is being written (fs_nrun).
  */
 #include <quern/block.h>
 
@@ -114,10 +116,12 @@ fs_create(struct vfs *vf, const struct qfs_type *ft, struct qfs **fsp)
 	fs->fs_time_max = INT64_MAX;
 	fs->fs_time_gran = 1;
 	qmutex_init(&fs->fs_rename, "rename");
+	qmutex_init(&fs->fs_syncing, "sync");
 	qspin_init(&fs->fs_vlock);
 	qlist_init(&fs->fs_vall);
 	qlist_init(&fs->fs_dirty);
 	qwaitq_init(&fs->fs_vwait);
+	qwaitq_init(&fs->fs_written);
 	qmutex_lock(&vf->vf_fslock);
 	fs->fs_dev = ++vf->vf_nextdev;
 	qlist_append(&vf->vf_fs, &fs->fs_link);
@@ -357,14 +361,17 @@ vnode_mark(struct qvnode *v, uint32_t why)
 	if ((why == QV_DIRTYATTR && v->v_ops->vo_update == NULL) ||
 	    (why == QV_DIRTYPAGES && v->v_ops->vo_map == NULL))
 		return;
-	if ((__atomic_fetch_or(&v->v_flags, why, __ATOMIC_SEQ_CST) & why) ==
-	    why)
+	/* Marked is not enough: who has done so may not be past the next line. */
+	if ((~__atomic_fetch_or(&v->v_flags, why, __ATOMIC_SEQ_CST) &
+		(why | QV_LISTED)) == 0)
 		return;
 	qspin_lock(&fs->fs_vlock);
 	if (qlist_empty(&v->v_dirty)) {
 		v->v_dirtied = qclock_mono(fs->fs_k);
+		v->v_sync = fs->fs_sync;
 		first = qlist_empty(&fs->fs_dirty);
 		qlist_append(&fs->fs_dirty, &v->v_dirty);
+		__atomic_fetch_or(&v->v_flags, QV_LISTED, __ATOMIC_SEQ_CST);
 	}
 	qspin_unlock(&fs->fs_vlock);
 	if (first)
@@ -377,12 +384,29 @@ qvnode_dirty(struct qvnode *v)
 	vnode_mark(v, QV_DIRTYATTR);
 }
 
+/* Off the list it goes if there is nothing left to be written.  [fs_vlock] */
+static void
+unlist(struct qvnode *v)
+{
+	__atomic_fetch_and(&v->v_flags, ~QV_LISTED, __ATOMIC_SEQ_CST);
+	/* Who marks it after this finds it off the list. */
+	if ((__atomic_load_n(&v->v_flags, __ATOMIC_SEQ_CST) &
+		(QV_DIRTYATTR | QV_DIRTYPAGES)) == 0) {
+		qlist_del(&v->v_dirty);
+	} else {
+		__atomic_fetch_or(&v->v_flags, QV_LISTED, __ATOMIC_SEQ_CST);
+		v->v_dirtied = qclock_mono(v->v_fs->fs_k);
+	}
+}
+
 int
 vnode_write(struct qvnode *v, bool wait)
 {
 	struct qfs *fs = v->v_fs;
+	uint32_t before;
 	int error = 0, e;
 
+	before = __atomic_fetch_add(&v->v_nwrite, 1, __ATOMIC_SEQ_CST);
 	if (v->v_ops->vo_map != NULL) {
 		__atomic_fetch_and(&v->v_flags, ~QV_DIRTYPAGES,
 		    __ATOMIC_SEQ_CST);
@@ -392,39 +416,67 @@ vnode_write(struct qvnode *v, bool wait)
 			__atomic_fetch_or(&v->v_flags, QV_DIRTYPAGES,
 			    __ATOMIC_RELAXED);
 	}
-	if ((__atomic_fetch_and(&v->v_flags, ~QV_DIRTYATTR, __ATOMIC_SEQ_CST) &
-		QV_DIRTYATTR) != 0 &&
+	/* Who has cleared the flag before us may not have got there yet. */
+	if (((__atomic_fetch_and(&v->v_flags, ~QV_DIRTYATTR, __ATOMIC_SEQ_CST) &
+		 QV_DIRTYATTR) != 0 ||
+		before > 0) &&
 	    v->v_ops->vo_update != NULL) {
 		e = v->v_ops->vo_update(v);
 		if (error == 0)
 			error = e;
 	}
 	qspin_lock(&fs->fs_vlock);
-	/* Who marks it after this finds it off the list. */
-	if ((__atomic_load_n(&v->v_flags, __ATOMIC_SEQ_CST) &
-		(QV_DIRTYATTR | QV_DIRTYPAGES)) == 0)
-		qlist_del(&v->v_dirty);
-	else
-		v->v_dirtied = qclock_mono(fs->fs_k);
+	if (__atomic_sub_fetch(&v->v_nwrite, 1, __ATOMIC_SEQ_CST) == 0 &&
+	    !qlist_empty(&v->v_dirty))
+		unlist(v);
 	qspin_unlock(&fs->fs_vlock);
 	return error;
+}
+
+/* Give out one of fs_dirty, which goes to the end of it.  [fs_vlock] */
+static struct qvnode *
+take_dirty(struct qfs *fs, struct qvnode *v)
+{
+	qlist_del(&v->v_dirty);
+	qlist_append(&fs->fs_dirty, &v->v_dirty);
+	__atomic_fetch_add(&v->v_refs, 1, __ATOMIC_RELAXED);
+	return v;
 }
 
 struct qvnode *
 vnode_next_dirty(struct qfs *fs, uint64_t before)
 {
-	struct qvnode *v = NULL;
+	struct qvnode *v = NULL, *w;
+	struct qlist *l;
+
+	/* Mostly it is the first. */
+	qspin_lock(&fs->fs_vlock);
+	QLIST_FOREACH(l, &fs->fs_dirty) {
+		w = QLIST_ELEM(l, struct qvnode, v_dirty);
+		if (w->v_dirtied <= before && !qvnode_is(w, QV_NEW | QV_DEAD)) {
+			v = take_dirty(fs, w);
+			break;
+		}
+	}
+	qspin_unlock(&fs->fs_vlock);
+	return v;
+}
+
+/* One that a sync has not had and that was dirty when it began, or NULL. */
+static struct qvnode *
+next_to_sync(struct qfs *fs)
+{
+	struct qvnode *v = NULL, *w;
+	struct qlist *l;
 
 	qspin_lock(&fs->fs_vlock);
-	if (!qlist_empty(&fs->fs_dirty)) {
-		v = QLIST_ELEM(fs->fs_dirty.l_next, struct qvnode, v_dirty);
-		if (v->v_dirtied > before || qvnode_is(v, QV_NEW | QV_DEAD)) {
-			v = NULL;
-		} else {
-			/* To the end, so that one that stays is no obstacle. */
-			qlist_del(&v->v_dirty);
-			qlist_append(&fs->fs_dirty, &v->v_dirty);
-			__atomic_fetch_add(&v->v_refs, 1, __ATOMIC_RELAXED);
+	QLIST_FOREACH(l, &fs->fs_dirty) {
+		w = QLIST_ELEM(l, struct qvnode, v_dirty);
+		if (w->v_sync != fs->fs_sync &&
+		    !qvnode_is(w, QV_NEW | QV_DEAD)) {
+			w->v_sync = fs->fs_sync;
+			v = take_dirty(fs, w);
+			break;
 		}
 	}
 	qspin_unlock(&fs->fs_vlock);
@@ -453,25 +505,28 @@ fs_is_written(struct qfs *fs)
 int
 fs_sync(struct qfs *fs, bool wait)
 {
-	uint64_t now = qclock_mono(fs->fs_k), n;
 	struct qvnode *v;
 	int error = 0, e;
 
-	/* As many as there are: what becomes dirty meanwhile is later's. */
+	/* One at a time: what another has in hand would not be waited for. */
+	qmutex_lock(&fs->fs_syncing);
 	qspin_lock(&fs->fs_vlock);
-	n = fs->fs_nvnode;
+	fs->fs_sync++;
 	qspin_unlock(&fs->fs_vlock);
-	for (; n > 0 && (v = vnode_next_dirty(fs, now)) != NULL; n--) {
+	while ((v = next_to_sync(fs)) != NULL) {
 		e = vnode_write(v, wait);
 		if (error == 0)
 			error = e;
 		qvnode_put(v);
 	}
+	if (wait)
+		writeback_wait(fs);
 	if (fs->fs_ops->fso_sync != NULL) {
 		e = fs->fs_ops->fso_sync(fs, wait);
 		if (error == 0)
 			error = e;
 	}
+	qmutex_unlock(&fs->fs_syncing);
 	return error;
 }
 

@@ -155,9 +155,10 @@ struct qvnew {
 #define QV_NOCACHE    256u /* file data do not go through the page cache */
 #define QV_NODUMP     512u
 #define QV_VERITY     1024u
-#define QV_SYNC       2048u /* writes are synchronous */
-#define QV_NOSEC      4096u /* known to have no security.capability */
-#define QV_LINKABLE   8192u /* made by O_TMPFILE: a name may be made for it */
+#define QV_SYNC       2048u  /* writes are synchronous */
+#define QV_NOSEC      4096u  /* known to have no security.capability */
+#define QV_LINKABLE   8192u  /* made by O_TMPFILE: a name may be made for it */
+#define QV_LISTED     16384u /* it is on fs_dirty */
 
 /* A file's cached pages; pcache.h. */
 struct qpcache {
@@ -200,6 +201,8 @@ struct qvnode {
 	struct qlist v_all;   /* [fs_vlock] */
 	struct qlist v_dirty; /* [fs_vlock] fs_dirty */
 	uint64_t v_dirtied;   /* [fs_vlock] when it became dirty */
+	uint64_t v_sync;      /* [fs_vlock] last that needn't see it */
+	uint32_t v_nwrite;    /* [a] threads in vnode_write */
 	char *v_link;         /* [a] symlinks: contents, once read */
 	void *v_locks;        /* [a] struct qflocks, once there were any */
 	void *v_watches;      /* [a] inotify's */
@@ -540,22 +543,27 @@ struct qfs {
 	struct qlog_rate fs_rate;         /* of lines about damage */
 	char fs_name[64];                 /* [I] "ext4 file:x", for messages */
 
-	struct qmutex fs_rename; /* directories move between directories */
+	struct qmutex fs_rename;  /* directories move between directories */
+	struct qmutex fs_syncing; /* fs_sync, one after the other */
 
 	struct qspin fs_vlock;
 	struct qlist *fs_vhash; /* [fs_vlock] by inode number */
 	uint32_t fs_vmask;      /* [fs_vlock] size of it - 1 */
 	uint64_t fs_nvnode;     /* [fs_vlock] */
 	struct qlist fs_vall;   /* [fs_vlock] */
-	struct qlist fs_dirty;  /* [fs_vlock] by v_dirtied */
+	struct qlist fs_dirty;  /* [fs_vlock] about by v_dirtied */
+	uint64_t fs_sync;       /* [fs_vlock] counts them */
 	struct qwaitq fs_vwait; /* for QV_NEW and QV_DEAD to end */
 	struct qlist fs_link;   /* all of the kernel's */
 
 	/* the write-back, pcache.c */
 	struct writeback *fs_wb; /* [I] */
 	uint64_t fs_ndirty;      /* [a] pages */
-	uint32_t fs_freeing;     /* [a] being unmounted */
-	uint32_t fs_nwatch;      /* [a] of inotify, on its vnodes */
+	uint32_t fs_phase;       /* [fs_vlock] 0 or 1: a sync changes it */
+	uint64_t fs_nrun[2];     /* [fs_vlock] being written since that phase */
+	struct qwaitq fs_written; /* for one of these to be 0 */
+	uint32_t fs_freeing;      /* [a] being unmounted */
+	uint32_t fs_nwatch;       /* [a] of inotify, on its vnodes */
 };
 
 /*

@@ -46,6 +46,7 @@ struct run {
 	struct qvnode *r_v;
 	uint64_t r_seq;   /* [p] */
 	uint32_t r_state; /* [p] enum run_state */
+	uint32_t r_phase; /* of the file system, as it began */
 	bool r_stack;     /* somebody waits for RUN_WRITTEN and goes on */
 	int r_error;
 	uint64_t r_index;      /* first page */
@@ -76,17 +77,26 @@ writeback_count(struct qvnode *v, int64_t n)
 
 /* ---- runs --------------------------------------------------------------- */
 
+/*
+ * A run of a batch is as old as that: who has found the batch on the list waits
+ * for the run, too, though it came later.
+ */
 static void
-run_enter(struct run *r, struct qvnode *v)
+run_enter(struct run *r, struct qvnode *v, struct run *batch)
 {
 	struct qpcache *pc = &v->v_pages;
+	struct qfs *fs = v->v_fs;
 
 	r->r_v = v;
 	r->r_state = RUN_MAPPING;
 	r->r_error = 0;
 	r->r_n = 0;
-	r->r_seq = ++pc->pc_runseq;
-	qlist_append(&pc->pc_runs, &r->r_link);
+	qspin_lock(&fs->fs_vlock);
+	r->r_phase = batch != NULL ? batch->r_phase : fs->fs_phase;
+	fs->fs_nrun[r->r_phase]++;
+	qspin_unlock(&fs->fs_vlock);
+	r->r_seq = batch != NULL ? batch->r_seq : ++pc->pc_runseq;
+	qlist_append(batch != NULL ? &batch->r_link : &pc->pc_runs, &r->r_link);
 }
 
 /* [p], the last that is done to the vnode */
@@ -94,7 +104,12 @@ static void
 run_leave(struct run *r)
 {
 	struct qpcache *pc = &r->r_v->v_pages;
+	struct qfs *fs = r->r_v->v_fs;
 
+	qspin_lock(&fs->fs_vlock);
+	if (--fs->fs_nrun[r->r_phase] == 0)
+		(void)qwaitq_wake_all(&fs->fs_written);
+	qspin_unlock(&fs->fs_vlock);
 	qlist_del(&r->r_link);
 	(void)qwaitq_wake_all(&pc->pc_wait);
 }
@@ -305,7 +320,7 @@ write_pieces(struct run *batch, struct qpage *pg, uint64_t end,
 	int error;
 
 	qspin_lock(&pc->pc_lock);
-	run_enter(&r, v);
+	run_enter(&r, v, batch);
 	qspin_unlock(&pc->pc_lock);
 	for (;;) {
 		to = map_end(m, end);
@@ -382,7 +397,7 @@ write_some(struct run *batch, struct qpage **pg, unsigned n, uint64_t end)
 	r->r_iov[np - 1].iov_len = to - off - (np - 1) * PAGE_SIZE;
 	r->r_bio.b_niov = np;
 	qspin_lock(&pc->pc_lock);
-	run_enter(r, v);
+	run_enter(r, v, batch);
 	r->r_index = index;
 	r->r_n = np;
 	qspin_unlock(&pc->pc_lock);
@@ -434,7 +449,7 @@ write_batch(struct qvnode *v, struct qpage **pg, unsigned n)
 	for (i = 0; i < n; i++)
 		(void)qpage_clean(k, pg[i]);
 	qspin_lock(&pc->pc_lock);
-	run_enter(&batch, v);
+	run_enter(&batch, v, NULL);
 	batch_tags(&batch, pg, n);
 	qspin_unlock(&pc->pc_lock);
 	/* It does not become less while they are busy (I6), but by whole pages
@@ -588,6 +603,22 @@ void
 writeback_settle(struct qvnode *v)
 {
 	wait_runs(v, true, RUN_MAPPING);
+}
+
+void
+writeback_wait(struct qfs *fs)
+{
+	uint32_t phase;
+
+	qspin_lock(&fs->fs_vlock);
+	phase = fs->fs_phase;
+	fs->fs_phase ^= 1;
+	while (fs->fs_nrun[phase] != 0) {
+		(void)qwaitq_sleep(&fs->fs_written, &fs->fs_vlock, 0,
+		    QUERN_NEVER);
+		qspin_lock(&fs->fs_vlock);
+	}
+	qspin_unlock(&fs->fs_vlock);
 }
 
 /* ---- asking the thread -------------------------------------------------- */

@@ -4,7 +4,7 @@
  *
  * An operation takes effect when it is submitted and is answered at once or, if
  * the disk has a latency, by an event; a flush covers what was acknowledged
- * before it was submitted, which is all a kernel may rely on.
+ * before it was submitted, which is all a kernel may rely on, and no more.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -120,15 +120,18 @@ gather(const struct quern_blk_op *op)
 static void
 cut(struct quern_sim_disk *d, uint64_t off, const void *data, size_t len)
 {
-	int cache = d->d_cfg.cache;
-	struct wlog *g;
-
-	d->d_cfg.cache = 1; /* it is pending whatever the disk is like */
-	if (disk_put(d, off, data, len, false) == 0)
-		for (g = d->d_pending; g != NULL; g = g->g_next)
-			g->g_cut = g->g_next == NULL;
-	d->d_cfg.cache = cache;
+	(void)disk_launch(d, off, data, len);
 	d->d_dead = true;
+}
+
+/* Let somebody see the write while it is under way. */
+static void
+show(struct quern_sim_disk *d, uint64_t off, const void *data, size_t len)
+{
+	if (d->d_cfg.watch == NULL || disk_launch(d, off, data, len) != 0)
+		return;
+	d->d_cfg.watch(d->d_cfg.arg, d);
+	disk_land(d);
 }
 
 static int64_t
@@ -154,6 +157,7 @@ do_write(struct quern_sim_disk *d, const struct quern_blk_op *op)
 		if (strikes(d, d->d_cfg.misdirected))
 			off = rng_below(d->d_w->w_bytes, room) *
 			    d->d_cfg.sector;
+		show(d, off, data, op->b_len);
 		error = disk_put(d, off, data, op->b_len, fua);
 	}
 	free(data);
@@ -169,7 +173,9 @@ do_op(struct quern_sim_disk *d, const struct quern_blk_op *op)
 		return -EIO;
 	if (op->b_cmd == QUERN_BLK_FLUSH) {
 		d->d_stats.ds_flushes++;
-		return strikes(d, d->d_cfg.eio_flush) ? -EIO : disk_sync(d);
+		return strikes(d, d->d_cfg.eio_flush) ?
+		    -EIO :
+		    disk_sync(d, d->d_w->w_now);
 	}
 	if (((op->b_off | op->b_len) & mask) != 0 || op->b_len == 0 ||
 	    op->b_off > d->d_cfg.size || op->b_len > d->d_cfg.size - op->b_off)
@@ -196,6 +202,7 @@ sim_blk_submit(void *ctx, unsigned cpu, struct quern_blk_op *ops, unsigned n)
 	struct machine *m = ctx;
 	struct quern_sim *w = m->m_w;
 	struct quern_sim_disk *d;
+	uint64_t pending, delay;
 	int64_t result;
 	unsigned i;
 
@@ -206,6 +213,7 @@ sim_blk_submit(void *ctx, unsigned cpu, struct quern_blk_op *ops, unsigned n)
 			ops[i].b_result = -EBADF;
 			continue;
 		}
+		pending = d->d_npending;
 		result = sim_fails(w, "blk_submit") ? -EIO : do_op(d, &ops[i]);
 		hash_mix(w,
 		    (uint64_t)result ^ ops[i].b_off << 8 ^ ops[i].b_cmd);
@@ -213,9 +221,12 @@ sim_blk_submit(void *ctx, unsigned cpu, struct quern_blk_op *ops, unsigned n)
 		if (d->d_cfg.latency_ns == 0 || ops[i].b_ev == NULL)
 			continue;
 		ops[i].b_ev->e_cpu = cpu;
-		if (pending_add(m, ops[i].b_ev, result,
-			rng_below(w->w_bytes, d->d_cfg.latency_ns)) == 0)
-			ops[i].b_result = -EINPROGRESS;
+		delay = rng_below(w->w_bytes, d->d_cfg.latency_ns);
+		if (pending_add(m, ops[i].b_ev, result, delay) != 0)
+			continue;
+		ops[i].b_result = -EINPROGRESS;
+		if (d->d_npending > pending)
+			disk_due(d, w->w_now + delay);
 	}
 	return (int)n;
 }

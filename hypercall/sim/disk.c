@@ -9,7 +9,8 @@
  *
  * What a crash may leave.  A write that has been acknowledged without FUA and
  * not been flushed is pending, and so is the one that was under way as the power
- * failed.  Each is made of units of `atomic` bytes.  Without a cache nothing
+ * failed.  A flush makes safe what was acknowledged before it came, and nothing
+ * else.  Each is made of units of `atomic` bytes.  Without a cache nothing
  * else is pending.  In order: a prefix of the writes survives, and of the next
  * one any of its units.  With reordering: any units of any of them, applied in
  * order.
@@ -70,8 +71,10 @@ page_own(struct page **slot)
 {
 	struct page *old = *slot, *p;
 
-	if (old != NULL && old->p_refs == 1)
+	if (old != NULL && old->p_refs == 1) {
+		old->p_hashed = false;
 		return old;
+	}
 	p = aligned_alloc(_Alignof(struct page), sizeof(*p));
 	if (p == NULL)
 		return NULL;
@@ -81,6 +84,7 @@ page_own(struct page **slot)
 		memset(p->p_data, 0, sizeof(p->p_data));
 	page_put(old);
 	p->p_refs = 1;
+	p->p_hashed = false;
 	*slot = p;
 	return p;
 }
@@ -204,18 +208,69 @@ disk_get(const struct quern_sim_disk *d, uint64_t off, void *buf, size_t len)
 }
 
 int
-disk_sync(struct quern_sim_disk *d)
+disk_sync(struct quern_sim_disk *d, uint64_t now)
 {
-	struct wlog *g;
+	struct wlog **at = &d->d_pending, *g;
 	int error;
 
-	for (g = d->d_pending; g != NULL; g = g->g_next) {
+	while ((g = *at) != NULL) {
+		if (g->g_due > now) {
+			at = &g->g_next;
+			continue;
+		}
 		error = wlog_apply(d, g);
 		if (error != 0)
 			return error;
+		*at = g->g_next;
+		if (g->g_next == NULL)
+			d->d_tail = at;
+		d->d_npending--;
+		free(g);
 	}
-	pending_clear(d);
 	return 0;
+}
+
+/* The one that was appended last. */
+static struct wlog *
+newest(const struct quern_sim_disk *d)
+{
+	struct wlog *g = d->d_pending;
+
+	while (g != NULL && g->g_next != NULL)
+		g = g->g_next;
+	return g;
+}
+
+void
+disk_due(struct quern_sim_disk *d, uint64_t due)
+{
+	newest(d)->g_due = due;
+}
+
+int
+disk_launch(struct quern_sim_disk *d, uint64_t off, const void *data,
+    size_t len)
+{
+	struct wlog *g = wlog_make(off, data, len);
+
+	if (g == NULL)
+		return -ENOMEM;
+	g->g_cut = true;
+	pending_append(d, g);
+	return 0;
+}
+
+void
+disk_land(struct quern_sim_disk *d)
+{
+	struct wlog **at = &d->d_pending;
+
+	while ((*at)->g_next != NULL)
+		at = &(*at)->g_next;
+	free(*at);
+	*at = NULL;
+	d->d_tail = at;
+	d->d_npending--;
 }
 
 int
@@ -238,7 +293,7 @@ disk_put(struct quern_sim_disk *d, uint64_t off, const void *data, size_t len,
 	 */
 	for (g = d->d_pending; g != NULL; g = g->g_next)
 		if (g->g_off < off + len && off < g->g_off + g->g_len) {
-			error = disk_sync(d);
+			error = disk_sync(d, UINT64_MAX);
 			if (error != 0)
 				return error;
 			break;
@@ -516,6 +571,7 @@ clone(struct quern_sim_disk *d, const char *name, struct quern_sim_disk **dp)
 	error = disk_make(d->d_w, name, &d->d_cfg, &n);
 	if (error != 0)
 		return error;
+	n->d_cfg.watch = NULL;
 	for (i = 0; i < d->d_nleaf; i++) {
 		n->d_medium[i] = d->d_medium[i];
 		if (n->d_medium[i] != NULL)
@@ -578,6 +634,7 @@ quern_sim_disk_fork(struct quern_sim_disk *d, const char *name,
 		if (copy == NULL)
 			return done(n, -ENOMEM, dp);
 		copy->g_cut = g->g_cut;
+		copy->g_due = g->g_due;
 		pending_append(n, copy);
 	}
 	return done(n, 0, dp);
@@ -608,6 +665,44 @@ quern_sim_disk_write(struct quern_sim_disk *d, uint64_t off, const void *buf,
 	if (!in_range(d, off, len))
 		return -EINVAL;
 	return disk_put(d, off, buf, len, safe != 0);
+}
+
+/* Zeroes have 0, as pages that are not there. */
+static uint64_t
+page_hash(struct page *p)
+{
+	uint64_t h = 0, w;
+	size_t i;
+
+	if (p->p_hashed)
+		return p->p_hash;
+	for (i = 0; i < sizeof(p->p_data); i += sizeof(w)) {
+		memcpy(&w, p->p_data + i, sizeof(w));
+		h = (h ^ w) * UINT64_C(0x9e3779b97f4a7c15);
+		h ^= h >> 29;
+	}
+	p->p_hash = h;
+	p->p_hashed = true;
+	return h;
+}
+
+uint64_t
+quern_sim_disk_hash(struct quern_sim_disk *d)
+{
+	uint64_t sum = 0, i, j, h, at;
+	struct page *p;
+
+	for (i = 0; i < d->d_nleaf; i++) {
+		if (d->d_medium[i] == NULL)
+			continue;
+		for (j = 0; j < LEAF_PAGES; j++) {
+			p = d->d_medium[i]->l_page[j];
+			h = p != NULL ? page_hash(p) : 0;
+			at = h + i * LEAF_PAGES + j;
+			sum += h != 0 ? draw(&at) : 0;
+		}
+	}
+	return sum;
 }
 
 void

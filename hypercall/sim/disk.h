@@ -17,6 +17,8 @@
 struct page {
 	uint8_t p_data[DISK_PAGE] __attribute__((aligned(64)));
 	uint32_t p_refs;
+	bool p_hashed;
+	uint64_t p_hash; /* if so, of the data */
 };
 
 /* 512 pages, 2 MiB; shared likewise.  A NULL page reads as zeroes. */
@@ -29,9 +31,10 @@ struct leaf {
 struct wlog {
 	struct wlog *g_next;
 	uint64_t g_off;
-	size_t g_len; /* 0 with g_zero unset: nothing */
-	bool g_zero;  /* a discard: zeroes, no data */
-	bool g_cut;   /* under way as the power failed: may be torn */
+	size_t g_len;   /* 0 with g_zero unset: nothing */
+	bool g_zero;    /* a discard: zeroes, no data */
+	bool g_cut;     /* under way as the power failed: may be torn */
+	uint64_t g_due; /* when it is acknowledged */
 	uint8_t g_data[];
 };
 
@@ -62,8 +65,22 @@ void disk_get(const struct quern_sim_disk *d, uint64_t off, void *buf,
 int disk_put(struct quern_sim_disk *d, uint64_t off, const void *data,
     size_t len, bool fua);
 
-/* Make everything pending safe.  -ENOMEM. */
-int disk_sync(struct quern_sim_disk *d);
+/*
+ * Make what is pending and was acknowledged by `now` safe; UINT64_MAX: all of it.
+ * -ENOMEM.
+ */
+int disk_sync(struct quern_sim_disk *d, uint64_t now);
+
+/* The newest that is pending will be acknowledged at `due`, not before. */
+void disk_due(struct quern_sim_disk *d, uint64_t due);
+
+/*
+ * disk_launch makes a write pending that is under way, whatever the disk is
+ * like; disk_land takes it back.  -ENOMEM.
+ */
+int disk_launch(struct quern_sim_disk *d, uint64_t off, const void *data,
+    size_t len);
+void disk_land(struct quern_sim_disk *d);
 
 /* Flip a bit of the medium. */
 int disk_rot(struct quern_sim_disk *d, uint64_t bit);

@@ -110,6 +110,14 @@ struct quern_sim_disk_config {
 	/* What it holds at first, `imagelen` bytes; NULL: zeroes.  Copied. */
 	const void *image;
 	size_t imagelen;
+
+	/*
+	 * Told of every write and discard while it is under way, when a crash
+	 * may tear it: it may fork, crash and read the disk, but not enter a
+	 * kernel.  Not of those to disks made from this one.  NULL: nobody.
+	 */
+	void (*watch)(void *arg, struct quern_sim_disk *d);
+	void *arg;
 };
 
 /* What has happened to a disk. */
@@ -179,6 +187,13 @@ int quern_sim_disk_read(struct quern_sim_disk *d, uint64_t off, void *buf,
     size_t len);
 int quern_sim_disk_write(struct quern_sim_disk *d, uint64_t off,
     const void *buf, size_t len, int safe);
+
+/*
+ * A hash of what is on the medium, without what is pending: as good as always,
+ * disks with the same contents have the same and others don't.  Cheap: what
+ * forks share is hashed once.
+ */
+uint64_t quern_sim_disk_hash(struct quern_sim_disk *d);
 
 /* Counters. */
 void quern_sim_disk_stats(const struct quern_sim_disk *d,

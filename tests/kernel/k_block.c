@@ -21,6 +21,8 @@ struct ctx {
 	struct quern *k;
 	uint8_t model[SIZE], buf[SIZE];
 	uint64_t rng;
+	struct quern_sim_disk *sd;
+	struct watched *w;
 };
 
 static uint64_t
@@ -306,6 +308,43 @@ of_the_world(void *arg)
 	return 0;
 }
 
+/* A flush does nothing for a write that has not been answered. */
+static int64_t
+flushed_early(void *arg)
+{
+	struct ctx *c = arg;
+	struct quern_sim_disk *sd = c->sd;
+	struct quern_sim_disk_stats st;
+	struct many m = { .left = 1 };
+	struct quern_iov iov = { .iov_base = c->buf, .iov_len = 512 };
+	struct qbio b = { .b_cmd = QUERN_BLK_WRITE,
+		.b_iov = &iov,
+		.b_niov = 1,
+		.b_len = 512,
+		.b_done = one_done,
+		.b_arg = &m };
+	struct qdisk *d;
+
+	if (!KCHECK_EQ(c->e, qdisk_open(c->k, "sim:d", 0, &d), 0))
+		return 0;
+	qwaitq_init(&m.wq);
+	qbio_submit(d, &b);
+	KCHECK_EQ(c->e, qdisk_flush(d), 0);
+	quern_sim_disk_stats(sd, &st);
+	KCHECK_EQ(c->e, st.ds_pending, 1);
+	qspin_lock(&m.wq.w_lock);
+	while (m.left != 0) {
+		(void)qwaitq_sleep(&m.wq, &m.wq.w_lock, 0, QUERN_NEVER);
+		qspin_lock(&m.wq.w_lock);
+	}
+	qspin_unlock(&m.wq.w_lock);
+	KCHECK_EQ(c->e, qdisk_flush(d), 0);
+	quern_sim_disk_stats(sd, &st);
+	KCHECK_EQ(c->e, st.ds_pending, 0);
+	qdisk_put(d);
+	return 0;
+}
+
 /* A file of the host. */
 static int64_t
 of_the_host(void *arg)
@@ -388,6 +427,84 @@ world_disk(struct kenv *e)
 		return;
 	KCHECK_EQ(e, quern_sim_disk(e->sim, "d", &dc, &d), 0);
 	run_in_kernel(e, of_the_world);
+}
+
+static void
+early_flush(struct kenv *e)
+{
+	struct quern_sim_disk_config dc = { .size = SIZE,
+		.cache = 1,
+		.latency_ns = 1000000000 };
+	struct ctx *c = calloc(1, sizeof(*c));
+
+	c->e = e;
+	KCHECK_EQ(e, quern_sim_disk(e->sim, "d", &dc, &c->sd), 0);
+	c->k = kenv_kernel(e);
+	if (c->k != NULL)
+		KCHECK_EQ(e, kcall(c->k, flushed_early, c), 0);
+	kenv_destroy(e, c->k);
+	free(c);
+}
+
+/* Each write is shown while it may be torn, whatever the disk is like. */
+struct watched {
+	struct kenv *e;
+	unsigned writes;
+	bool zero;
+};
+
+static void
+watch(void *arg, struct quern_sim_disk *sd)
+{
+	struct watched *w = arg;
+	struct quern_sim_disk *s;
+	char buf[512];
+
+	w->writes++;
+	/* Two sectors are in flight, and nothing else may be lost. */
+	KCHECK_EQ(w->e, quern_sim_disk_states(sd), 4);
+	KCHECK_EQ(w->e, quern_sim_disk_state(sd, 2, "s", &s), 0);
+	KCHECK_EQ(w->e, quern_sim_disk_read(s, 512, buf, 512), 0);
+	KCHECK_EQ(w->e, buf[0], w->zero ? 0 : 'w');
+	quern_sim_disk_destroy(s);
+}
+
+static int64_t
+be_watched(void *arg)
+{
+	struct ctx *c = arg;
+	struct qdisk *d;
+
+	if (!KCHECK_EQ(c->e, qdisk_open(c->k, "sim:d", 0, &d), 0))
+		return 0;
+	memset(c->buf, 'w', 1024);
+	KCHECK_EQ(c->e, qdisk_write(d, 0, c->buf, 1024), 0);
+	c->w->zero = true;
+	KCHECK_EQ(c->e, qdisk_discard(d, 0, 1024), 0);
+	qdisk_put(d);
+	return 0;
+}
+
+static void
+watched(struct kenv *e)
+{
+	struct watched w = { .e = e };
+	struct quern_sim_disk_config dc = { .size = SIZE,
+		.discard = 1,
+		.watch = watch,
+		.arg = &w };
+	struct ctx *c = calloc(1, sizeof(*c));
+
+	c->e = e;
+	c->w = &w;
+	KCHECK_EQ(e, quern_sim_disk(e->sim, "d", &dc, &c->sd), 0);
+	c->k = kenv_kernel(e);
+	if (c->k != NULL)
+		KCHECK_EQ(e, kcall(c->k, be_watched, c), 0);
+	KCHECK_EQ(e, w.writes, 2);
+	KCHECK_EQ(e, quern_sim_disk_states(c->sd), 1);
+	kenv_destroy(e, c->k);
+	free(c);
 }
 
 /* A file of SIZE zeroes; `name` is the host's name of it. */
@@ -928,6 +1045,11 @@ const struct kcase kblock_cases[] = {
 	{ .name = "callback_disk", .body = callback_disk, .seeds = 10 },
 	{ .name = "view_disks", .body = view_disks, .seeds = 60 },
 	{ .name = "world_disk", .body = world_disk, .seeds = 100 },
+	{ .name = "early_flush",
+	    .body = early_flush,
+	    .seeds = 20,
+	    .nohost = true },
+	{ .name = "watched", .body = watched, .seeds = 5, .nohost = true },
 	{ .name = "file_disk", .body = file_disk },
 	{ .name = "file_disk_noring", .body = file_disk_noring },
 	{ .name = "moving_threads",

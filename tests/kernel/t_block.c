@@ -190,6 +190,45 @@ START_TEST(states_by_number)
 }
 END_TEST
 
+/* A hash is of what is on the medium, however it got there. */
+START_TEST(hashes)
+{
+	struct quern_sim_disk_config dc = { .size = 8 << 20, .cache = 1 };
+	struct quern_sim_config sc = { .seed = 1 };
+	unsigned char buf[3 * SECTOR];
+	struct quern_sim_disk *d, *e, *fork;
+	struct quern_sim *w;
+	uint64_t empty, one;
+
+	memset(buf, 7, sizeof(buf));
+	ck_assert_int_eq(quern_sim_create(&sc, &w), 0);
+	ck_assert_int_eq(quern_sim_disk(w, "d", &dc, &d), 0);
+	empty = quern_sim_disk_hash(d);
+	ck_assert_int_eq(quern_sim_disk_write(d, 0, buf, SECTOR, 0), 0);
+	ck_assert_uint_eq(quern_sim_disk_hash(d), empty);
+	ck_assert_int_eq(quern_sim_disk_crash(d, 1, "e", &e), 0);
+	one = quern_sim_disk_hash(e);
+	ck_assert_uint_ne(one, empty);
+	ck_assert_int_eq(quern_sim_disk_fork(e, "fork", &fork), 0);
+	ck_assert_uint_eq(quern_sim_disk_hash(fork), one);
+	/* The same bytes elsewhere: in the page, in another, in another leaf. */
+	for (uint64_t at = SECTOR; at < 8u << 20; at *= 4) {
+		ck_assert_int_eq(quern_sim_disk_write(fork, at, buf, SECTOR, 1),
+		    0);
+		ck_assert_uint_ne(quern_sim_disk_hash(fork), one);
+		memset(buf, 0, SECTOR);
+		ck_assert_int_eq(quern_sim_disk_write(fork, at, buf, SECTOR, 1),
+		    0);
+		ck_assert_uint_eq(quern_sim_disk_hash(fork), one);
+		memset(buf, 7, SECTOR);
+	}
+	memset(buf, 0, SECTOR);
+	ck_assert_int_eq(quern_sim_disk_write(fork, 0, buf, SECTOR, 1), 0);
+	ck_assert_uint_eq(quern_sim_disk_hash(fork), empty);
+	quern_sim_destroy(w);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -201,6 +240,7 @@ main(void)
 	tcase_add_test(tc, crash_reordered);
 	tcase_add_test(tc, crash_torn);
 	tcase_add_test(tc, states_by_number);
+	tcase_add_test(tc, hashes);
 	suite_add_tcase(s, tc);
 	return kmain(s);
 }

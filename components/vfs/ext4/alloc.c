@@ -476,8 +476,11 @@ static struct freed *
 note_freed(struct ext4 *x, uint32_t g, uint32_t at, uint32_t n)
 {
 	struct group *gr = &x->x_groups[g];
-	struct freed *fr = qalloc(&ext4_tag, sizeof(*fr));
+	struct freed *fr;
 
+	if ((x->x_debug & EXT4_DEBUG_REUSE) != 0)
+		return NULL;
+	fr = qalloc(&ext4_tag, sizeof(*fr));
 	if (fr != NULL && gr->g_busy == NULL)
 		gr->g_busy = qzalloc(&ext4_tag, x->x_bsize);
 	if (fr == NULL || gr->g_busy == NULL) {

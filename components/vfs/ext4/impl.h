@@ -129,7 +129,14 @@ struct ext4 {
 
 	struct inode *x_jinode; /* the journal's, apart from the vnodes */
 	bool x_noload;          /* [I] */
+	uint32_t x_debug;       /* EXT4_DEBUG_*: planted bugs, for tests */
 };
+
+/* Bugs that the tests must find. */
+#define EXT4_DEBUG_NOORPHAN 1u /* nothing is noted as an orphan */
+#define EXT4_DEBUG_EARLY    2u /* new blocks are not unwritten ones */
+#define EXT4_DEBUG_HALVES   4u /* renaming takes two transactions */
+#define EXT4_DEBUG_REUSE    8u /* what is freed is used before the commit */
 
 /* Heap. */
 extern const struct qtag ext4_tag;

@@ -169,6 +169,8 @@ check_type(struct inode *ip)
 	uint32_t type = qvnode_type(v);
 	bool data = type == Q_S_IFREG || type == Q_S_IFDIR ||
 	    (type == Q_S_IFLNK && !inode_is_fastlink(ip));
+	/* Freeing it was cut short after its blocks had gone. */
+	bool gone = v->v_nlink == 0 && v->v_size == 0;
 
 	if (type != Q_S_IFREG && type != Q_S_IFDIR && type != Q_S_IFLNK &&
 	    type != Q_S_IFCHR && type != Q_S_IFBLK && type != Q_S_IFIFO &&
@@ -179,11 +181,12 @@ check_type(struct inode *ip)
 	if (inode_has(ip, EXT4_INLINE_DATA_FL) &&
 	    (!has_incompat(x, EXT4_INCOMPAT_INLINE_DATA) || !ip->i_inxattr))
 		return inode_damaged(ip, "has inline data without the feature");
-	if (type == Q_S_IFDIR && !inode_has(ip, EXT4_INLINE_DATA_FL) &&
+	if (type == Q_S_IFDIR && !inode_has(ip, EXT4_INLINE_DATA_FL) && !gone &&
 	    (v->v_size == 0 || (v->v_size & (x->x_bsize - 1)) != 0))
 		return inode_damaged(ip, "a directory's size is %lu",
 		    v->v_size);
-	if (type == Q_S_IFLNK && (v->v_size == 0 || v->v_size >= QPATH_MAX))
+	if (type == Q_S_IFLNK && !gone &&
+	    (v->v_size == 0 || v->v_size >= QPATH_MAX))
 		return inode_damaged(ip, "a symlink's size is %lu", v->v_size);
 	if (v->v_size > (uint64_t)INT64_MAX)
 		return inode_damaged(ip, "i_size is %lu", v->v_size);

@@ -328,7 +328,19 @@ ext4_update(struct qvnode *v)
 	return error != 0 ? error : e;
 }
 
-/* Nobody has it any more, in memory or by a name. */
+/* There are credits for what comes, perhaps in the next transaction. */
+static int
+have_credits(struct jhandle *h, uint32_t n)
+{
+	int error = journal_extend(h, n);
+
+	return error == -Q_EAGAIN ? journal_restart(h, n) : error;
+}
+
+/*
+ * Nobody has it any more, in memory or by a name.  Between two transactions its
+ * record says what it still has.
+ */
 static int
 free_inode(struct inode *ip)
 {
@@ -347,13 +359,13 @@ free_inode(struct inode *ip)
 	if (data && !inode_has(ip, EXT4_INLINE_DATA_FL))
 		error = truncate_range(h, ip, 0, UINT64_MAX);
 	if (error == 0)
+		error = have_credits(h, XATTR_CREDITS);
+	if (error == 0)
 		error = xattr_free(h, ip);
-	if (error == 0) {
-		e = journal_extend(h, 12);
-		if (e == -Q_EAGAIN)
-			e = journal_restart(h, 12);
-		error = e;
-	}
+	if (error == 0)
+		error = inode_write(h, ip);
+	if (error == 0)
+		error = have_credits(h, 12);
 	if (error == 0)
 		error = orphan_del(h, ip);
 	if (error == 0) {

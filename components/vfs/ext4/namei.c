@@ -358,6 +358,8 @@ replace(struct jhandle *h, struct qrename *r, struct dirplace *to_dp)
 		error = dir_add(h, to, r->r_new.n_name, r->r_new.n_len,
 		    r->r_vnode->v_ino, r->r_vnode->v_mode);
 	}
+	if (error == 0 && (inode_fs(to)->x_debug & EXT4_DEBUG_HALVES) != 0)
+		error = journal_restart(h, 2 * NAME_CREDITS);
 	if (error != 0)
 		return error;
 	/* Adding may have moved it, in the same directory. */

@@ -111,6 +111,8 @@ orphan_add(struct jhandle *h, struct inode *ip)
 	struct ext4 *x = inode_fs(ip);
 	int error = 0;
 
+	if ((x->x_debug & EXT4_DEBUG_NOORPHAN) != 0)
+		return 0;
 	qmutex_lock(&x->x_orphan);
 	if (!ip->i_isorphan) {
 		error = add_locked(h, ip);

@@ -11,7 +11,7 @@
  * (file_wrote), and i_size on disk grows only then: a crash shows neither what
  * was in the blocks before nor a size without its data.  Block maps have no such
  * thing: their handle stays open until the write has been submitted, and the
- * commit waits for the data (journal_order).
+ * commit waits for the data (journal_order); i_size grows in the same transaction.
  *
  * A block larger than a page is zeroed when it is allocated: its other pages may
  * not be written for long.
@@ -341,7 +341,8 @@ fill_hole(struct jhandle *h, struct inode *ip, uint64_t lblk, uint64_t n,
 	struct ext4 *x = inode_fs(ip);
 	uint64_t mask = (UINT64_C(1) << x->x_cbits) - 1, c = lblk >> x->x_cbits;
 	uint64_t pblk, goal, take, have = resv_from(ip, c);
-	bool ext = inode_has(ip, EXT4_EXTENTS_FL);
+	bool ext = inode_has(ip, EXT4_EXTENTS_FL) &&
+	    (x->x_debug & EXT4_DEBUG_EARLY) == 0;
 	unsigned flags = 0;
 	uint32_t got = 0;
 	int error;
@@ -412,6 +413,23 @@ fill_unwritten(struct jhandle *h, struct inode *ip, struct run *r, uint64_t n)
 	return error;
 }
 
+/*
+ * Blocks that are not unwritten are never behind the end on disk: it moves with
+ * them.  [i]
+ */
+static int
+grow_with(struct jhandle *h, struct inode *ip, const struct run *r)
+{
+	uint64_t end = (r->r_lblk + r->r_len) << inode_fs(ip)->x_bits;
+
+	if (end > qvnode_size(&ip->i_v))
+		end = qvnode_size(&ip->i_v);
+	if (r->r_flags != 0 || end <= ip->i_disksize)
+		return 0;
+	ip->i_disksize = end;
+	return inode_write(h, ip);
+}
+
 /* Can it be written as it is? */
 static bool
 is_ready(const struct ext4 *x, const struct run *r)
@@ -460,6 +478,8 @@ file_mapped_write(struct qvnode *v, uint64_t off, uint64_t len,
 	} else if (error == 0 && !is_ready(x, &r)) {
 		error = fill_unwritten(h, ip, &r, n);
 	}
+	if (error == 0)
+		error = grow_with(h, ip, &r);
 	qmutex_unlock(&ip->i_lock);
 	if (error == 0)
 		file_mapping_of(x, &r, m);

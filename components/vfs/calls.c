@@ -133,20 +133,12 @@ forget_range(struct qvnode *v, uint64_t off, uint64_t end)
 }
 
 static int
-do_fallocate(struct qfile *f, struct qvnode *v, uint32_t mode, uint64_t off,
-    uint64_t len)
+do_fallocate(struct qvnode *v, uint32_t mode, uint64_t off, uint64_t len)
 {
 	uint32_t op = mode & ~(uint32_t)Q_FALLOC_FL_KEEP_SIZE;
 	uint64_t end = off + len, size = v->v_size;
-	int error = 0;
+	int error;
 
-	(void)f;
-	if (op == Q_FALLOC_FL_COLLAPSE_RANGE && end >= size)
-		return -Q_EINVAL;
-	if (op == Q_FALLOC_FL_INSERT_RANGE && off >= size)
-		return -Q_EINVAL;
-	if (op == Q_FALLOC_FL_INSERT_RANGE && size > v->v_fs->fs_maxsize - len)
-		return -Q_EFBIG;
 	error = drop_privileges(v, qproc_current());
 	if (error != 0)
 		return error;
@@ -164,9 +156,10 @@ do_fallocate(struct qfile *f, struct qvnode *v, uint32_t mode, uint64_t off,
 			    off / QUERN_PAGE_SIZE * QUERN_PAGE_SIZE,
 			    UINT64_MAX / QUERN_PAGE_SIZE * QUERN_PAGE_SIZE,
 			    true);
-	}
-	if (error == 0 && end > size && (mode & Q_FALLOC_FL_KEEP_SIZE) == 0)
+	} else if (error == 0 && end > size &&
+	    (mode & Q_FALLOC_FL_KEEP_SIZE) == 0) {
 		error = qpcache_extend(v, end);
+	}
 	if (error == 0)
 		error = v->v_ops->vo_fallocate(v, mode, off, len);
 	if (error == 0)
@@ -193,6 +186,8 @@ QSYS(fallocate)
 		error = -Q_EBADF;
 	else if (error == 0 && v == NULL)
 		error = (f->f_mode & QF_SEEK) != 0 ? -Q_ENODEV : -Q_ESPIPE;
+	else if (error == 0 && qvnode_type(v) == Q_S_IFIFO)
+		error = -Q_ESPIPE;
 	else if (error == 0 && qvnode_isdir(v))
 		error = -Q_EISDIR;
 	else if (error == 0 && qvnode_type(v) != Q_S_IFREG)
@@ -209,7 +204,7 @@ QSYS(fallocate)
 		error = -Q_EOPNOTSUPP;
 	if (error == 0) {
 		qrw_wrlock(&v->v_lock);
-		error = do_fallocate(f, v, mode, (uint64_t)off, (uint64_t)len);
+		error = do_fallocate(v, mode, (uint64_t)off, (uint64_t)len);
 		qrw_wrunlock(&v->v_lock);
 	}
 	if (error == 0)

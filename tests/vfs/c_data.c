@@ -300,6 +300,166 @@ syncs(struct conf *c)
 	IS(c, c_write(c, fd, "x", 1), 1);
 }
 
+/* Page `i` of a file holds this byte; 0 is a hole. */
+static void
+pages_are(struct conf *c, int fd, const char *want, int line)
+{
+	char page[PAGE], all[PAGE];
+	size_t i;
+
+	for (i = 0; want[i] != '\0'; i++) {
+		memset(all, want[i] == '0' ? 0 : want[i], PAGE);
+		if (c_pread(c, fd, page, PAGE, (int64_t)i * PAGE) != PAGE ||
+		    memcmp(page, all, PAGE) != 0) {
+			conf_is(c, page[0], want[i], "page", __FILE__, line);
+			return;
+		}
+	}
+	conf_is(c, c_pread(c, fd, page, PAGE, (int64_t)i * PAGE), 0, "end",
+	    __FILE__, line);
+}
+#define PAGES(c, fd, want) pages_are((c), (fd), (want), __LINE__)
+
+/* A file of such pages, open; what is a hole is left out. */
+static int
+make_pages(struct conf *c, const char *path, const char *what)
+{
+	int fd = c_open(c, path, O_CREAT | O_TRUNC | O_RDWR, 0644);
+	char page[PAGE];
+	size_t i;
+
+	OK(c, SYS(c, SYS_ftruncate, fd, strlen(what) * PAGE));
+	for (i = 0; what[i] != '\0'; i++) {
+		if (what[i] == '0')
+			continue;
+		memset(page, what[i], PAGE);
+		IS(c, c_pwrite(c, fd, page, PAGE, (int64_t)i * PAGE), PAGE);
+	}
+	return fd;
+}
+
+/* Does the file system take ranges out and put them in? */
+static bool
+moves_ranges(struct conf *c)
+{
+	int fd = make_pages(c, "probe", "ab");
+	int64_t r = SYS(c, SYS_fallocate, fd, FALLOC_FL_COLLAPSE_RANGE, 0,
+	    PAGE);
+
+	OK(c, c_close(c, fd));
+	if (r != -EOPNOTSUPP)
+		OK(c, r);
+	return r == 0;
+}
+
+static void
+collapses(struct conf *c)
+{
+	struct stat st;
+	int fd;
+
+	if (!moves_ranges(c))
+		return;
+	fd = make_pages(c, "f", "abcdefghij");
+	OK(c,
+	    SYS(c, SYS_fallocate, fd, FALLOC_FL_COLLAPSE_RANGE, 2 * PAGE,
+		3 * PAGE));
+	PAGES(c, fd, "abfghij");
+	OK(c, SYS(c, SYS_fallocate, fd, FALLOC_FL_COLLAPSE_RANGE, 0, PAGE));
+	PAGES(c, fd, "bfghij");
+	/* What is written between is not lost. */
+	IS(c, c_pwrite(c, fd, "x", 1, 5 * PAGE + 100), 1);
+	OK(c, SYS(c, SYS_fallocate, fd, FALLOC_FL_COLLAPSE_RANGE, PAGE, PAGE));
+	OK(c, SYS(c, SYS_fstat, fd, &st));
+	IS(c, st.st_size, 5 * PAGE);
+	IS(c, c_pwrite(c, fd, "j", 1, 4 * PAGE + 100), 1);
+	PAGES(c, fd, "bghij");
+	OK(c, c_close(c, fd));
+	/* Holes move too; the last page is not whole. */
+	fd = make_pages(c, "g", "a00b0c0d");
+	OK(c, SYS(c, SYS_ftruncate, fd, 7 * PAGE + 10));
+	OK(c, SYS(c, SYS_fallocate, fd, FALLOC_FL_COLLAPSE_RANGE, PAGE, PAGE));
+	OK(c, SYS(c, SYS_fstat, fd, &st));
+	IS(c, st.st_size, 6 * PAGE + 10);
+	OK(c, SYS(c, SYS_ftruncate, fd, 6 * PAGE));
+	PAGES(c, fd, "a0b0c0");
+	OK(c, c_close(c, fd));
+}
+
+static void
+inserts(struct conf *c)
+{
+	struct stat st;
+	int fd;
+
+	if (!moves_ranges(c))
+		return;
+	fd = make_pages(c, "f", "abcdef");
+	OK(c,
+	    SYS(c, SYS_fallocate, fd, FALLOC_FL_INSERT_RANGE, 2 * PAGE,
+		2 * PAGE));
+	PAGES(c, fd, "ab00cdef");
+	OK(c, SYS(c, SYS_fallocate, fd, FALLOC_FL_INSERT_RANGE, 0, PAGE));
+	PAGES(c, fd, "0ab00cdef");
+	OK(c,
+	    SYS(c, SYS_fallocate, fd, FALLOC_FL_INSERT_RANGE, 8 * PAGE, PAGE));
+	PAGES(c, fd, "0ab00cde0f");
+	OK(c,
+	    SYS(c, SYS_fallocate, fd, FALLOC_FL_COLLAPSE_RANGE, 3 * PAGE,
+		2 * PAGE));
+	PAGES(c, fd, "0abcde0f");
+	OK(c, SYS(c, SYS_fsync, fd));
+	OK(c, SYS(c, SYS_fstat, fd, &st));
+	IS(c, st.st_blocks, 6 * PAGE / 512);
+	OK(c, c_close(c, fd));
+}
+
+static void
+moving_errors(struct conf *c)
+{
+	int fd;
+
+	if (!moves_ranges(c))
+		return;
+	fd = make_pages(c, "f", "abcd");
+#define MOVE(mode, off, len) SYS(c, SYS_fallocate, fd, (mode), (off), (len))
+	IS(c, MOVE(FALLOC_FL_COLLAPSE_RANGE, 1, PAGE), -EINVAL);
+	IS(c, MOVE(FALLOC_FL_COLLAPSE_RANGE, 0, 100), -EINVAL);
+	IS(c, MOVE(FALLOC_FL_COLLAPSE_RANGE, 2 * PAGE, 2 * PAGE), -EINVAL);
+	IS(c, MOVE(FALLOC_FL_COLLAPSE_RANGE, 9 * PAGE, PAGE), -EINVAL);
+	IS(c, MOVE(FALLOC_FL_INSERT_RANGE, 4 * PAGE, PAGE), -EINVAL);
+	IS(c, MOVE(FALLOC_FL_INSERT_RANGE, PAGE, 10), -EINVAL);
+	IS(c, MOVE(FALLOC_FL_INSERT_RANGE, 0, INT64_MAX / PAGE * PAGE), -EFBIG);
+#undef MOVE
+	PAGES(c, fd, "abcd");
+	OK(c, c_close(c, fd));
+}
+
+/* Thousands of extents are moved by several transactions. */
+static void
+moves_many(struct conf *c)
+{
+	char name[2] = "x", got[1];
+	int fd, i;
+
+	if (!moves_ranges(c))
+		return;
+	fd = c_open(c, "f", O_CREAT | O_RDWR, 0644);
+	for (i = 0; i < 600; i++) {
+		name[0] = (char)('a' + i % 26);
+		IS(c, c_pwrite(c, fd, name, 1, (int64_t)i * 2 * PAGE), 1);
+	}
+	OK(c, SYS(c, SYS_fallocate, fd, FALLOC_FL_INSERT_RANGE, PAGE, PAGE));
+	OK(c, SYS(c, SYS_fallocate, fd, FALLOC_FL_COLLAPSE_RANGE, 0, PAGE));
+	for (i = 1; i < 600; i++) {
+		IS(c, c_pread(c, fd, got, 1, (int64_t)i * 2 * PAGE), 1);
+		IS(c, got[0], 'a' + i % 26);
+	}
+	IS(c, c_pread(c, fd, got, 1, 0), 1);
+	IS(c, got[0], 0);
+	OK(c, c_close(c, fd));
+}
+
 const struct conf_case conf_data[] = {
 	{ "read and write", reads_and_writes, CONF_DATA },
 	{ "readv and writev", vectors, CONF_DATA },
@@ -312,6 +472,10 @@ const struct conf_case conf_data[] = {
 	{ "deleted but open", deleted_but_open, CONF_DATA },
 	{ "holes", holes, CONF_DATA | CONF_HOLES },
 	{ "fallocate", allocates, CONF_DATA | CONF_HOLES },
+	{ "collapse range", collapses, CONF_DATA | CONF_HOLES },
+	{ "insert range", inserts, CONF_DATA | CONF_HOLES },
+	{ "moving errors", moving_errors, CONF_DATA | CONF_HOLES },
+	{ "many extents move", moves_many, CONF_DATA | CONF_HOLES },
 	{ "fsync", syncs, CONF_DATA },
 	{ NULL, NULL, 0 },
 };

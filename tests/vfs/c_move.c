@@ -80,6 +80,7 @@ fifo_file(struct conf *c)
 	IS(c, SYS(c, SYS_fsync, fd), -EINVAL);
 	IS(c, SYS(c, SYS_ftruncate, fd, 0), -EINVAL);
 	IS(c, SYS(c, SYS_truncate, "f", 0), -EINVAL);
+	IS(c, SYS(c, SYS_fallocate, fd, 0, 0, 1), -ESPIPE);
 	/* The other name is the same fifo. */
 	fd2 = c_open(c, "g", O_RDONLY | O_NONBLOCK, 0);
 	IS(c, SYS(c, SYS_read, fd2, buf, 2), 2);

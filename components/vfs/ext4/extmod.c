@@ -580,3 +580,105 @@ extent_remove(struct jhandle *h, struct inode *ip, uint64_t from, uint64_t end,
 	}
 	return error;
 }
+
+/* ---- moving ------------------------------------------------------------------ */
+
+/*
+ * What an extent has in [from, end), the first one or the last: 1, with the way
+ * to it and *at; 0 if there is none.
+ */
+static int
+edge_extent(struct jhandle *h, struct inode *ip, uint64_t from, uint64_t end,
+    bool last, struct extpath *p, int32_t *at, struct ext *e)
+{
+	int error;
+
+	if (!last) {
+		error = next_extent(h, ip, from, 0, p, at, e);
+	} else {
+		error = ext_walk(ip, end - 1, p);
+		if (error != 0)
+			return error;
+		*at = ext_leaf(p)->el_at;
+		error = *at >= 0 ? ext_get(ip, p, *at, e) : 0;
+		if (error != 0 || *at < 0)
+			ext_put(p);
+		else
+			error = 1;
+	}
+	if (error == 1 && (e->e_lblk >= end || e->e_lblk + e->e_len <= from)) {
+		ext_put(p);
+		error = 0;
+	}
+	return error;
+}
+
+/* Have the part of an extent that begins at `part` be mapped `by` further on. */
+static int
+move_part(struct jhandle *h, struct inode *ip, struct ext part, int64_t by)
+{
+	struct extpath p;
+	struct ext e;
+	int32_t at;
+	int error;
+
+	/* Room where it goes, before it is taken away. */
+	error = walk_room(h, ip, part.e_lblk + (uint64_t)by, 1, &p);
+	if (error != 0)
+		return error;
+	ext_put(&p);
+	error = next_extent(h, ip, part.e_lblk, 0, &p, &at, &e);
+	if (error <= 0)
+		return error < 0 ? error : -Q_EUCLEAN;
+	if (part.e_lblk > e.e_lblk) {
+		e.e_len = (uint32_t)(part.e_lblk - e.e_lblk);
+		error = store_entry(h, ip, &p, at, &e);
+	} else {
+		error = delete_entry(h, ip, &p, at);
+	}
+	ext_put(&p);
+	part.e_lblk += (uint64_t)by;
+	if (error == 0)
+		error = insert(h, ip, &part);
+	/* Half of it has been done: the journal must not have it. */
+	return error == 0 ? 0 : -Q_EIO;
+}
+
+int
+extent_shift(struct jhandle *h, struct inode *ip, uint64_t *fromp,
+    uint64_t *endp, int64_t by)
+{
+	int error = 0, e2;
+
+	ip->i_last.r_len = 0;
+	while (*fromp < *endp) {
+		struct extpath p;
+		struct ext e;
+		int32_t at;
+
+		if (tx_low(h)) {
+			error = -Q_EAGAIN;
+			break;
+		}
+		error = edge_extent(h, ip, *fromp, *endp, by > 0, &p, &at, &e);
+		if (error <= 0)
+			break;
+		ext_put(&p);
+		if (e.e_lblk < *fromp) {
+			e.e_pblk += *fromp - e.e_lblk;
+			e.e_len -= (uint32_t)(*fromp - e.e_lblk);
+			e.e_lblk = *fromp;
+		}
+		error = move_part(h, ip, e, by);
+		if (error != 0)
+			break;
+		if (by > 0)
+			*endp = e.e_lblk;
+		else
+			*fromp = e.e_lblk + e.e_len;
+	}
+	if (error != 0 && error != -Q_EAGAIN)
+		return error;
+	e2 = inode_write(h, ip);
+	return e2 != 0 ? e2 : error;
+}

@@ -436,6 +436,13 @@ int extent_convert(struct jhandle *h, struct inode *ip, uint64_t lblk,
 int extent_remove(struct jhandle *h, struct inode *ip, uint64_t from,
     uint64_t end, uint64_t *donep);
 void extent_init(struct inode *ip);
+/*
+ * Have what is mapped in [*fromp, *endp) be mapped `by` blocks further on, where
+ * nothing is; both move towards each other as it is done.  -EAGAIN: more credits
+ * are needed.  [i]
+ */
+int extent_shift(struct jhandle *h, struct inode *ip, uint64_t *fromp,
+    uint64_t *endp, int64_t by);
 int blockmap_insert(struct jhandle *h, struct inode *ip, const struct run *r);
 int blockmap_remove(struct jhandle *h, struct inode *ip, uint64_t from,
     uint64_t end, uint64_t *donep);

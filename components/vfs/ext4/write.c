@@ -682,6 +682,81 @@ punch(struct inode *ip, uint64_t off, uint64_t end)
 	return tx_end(x, h, error);
 }
 
+/* Map all from block `from` on `by` blocks further on, or back. */
+static int
+shift(struct jhandle *h, struct inode *ip, uint64_t from, int64_t by)
+{
+	uint64_t end = (uint64_t)UINT32_MAX + 1;
+	int error;
+
+	for (;;) {
+		qmutex_lock(&ip->i_lock);
+		error = extent_shift(h, ip, &from, &end, by);
+		qmutex_unlock(&ip->i_lock);
+		if (error != -Q_EAGAIN)
+			return error;
+		error = journal_extend(h, MAP_CREDITS);
+		if (error == -Q_EAGAIN)
+			error = journal_restart(h, MAP_CREDITS);
+		if (error != 0)
+			return error;
+	}
+}
+
+/* Its size becomes that, now.  The caller's handle. */
+static int
+resize(struct jhandle *h, struct inode *ip, uint64_t size)
+{
+	int error;
+
+	qmutex_lock(&ip->i_lock);
+	__atomic_store_n(&ip->i_v.v_size, size, __ATOMIC_RELEASE);
+	ip->i_disksize = size;
+	inode_touch(ip, QVA_MTIME | QVA_CTIME);
+	error = inode_write(h, ip);
+	qmutex_unlock(&ip->i_lock);
+	return error;
+}
+
+/*
+ * Take a range out of a file, or put one in, that is a hole then.  Everything is
+ * on the disk and nothing behind `off` in the page cache.  A crash in the middle
+ * of a file of very many extents leaves some moved; no block is lost.
+ */
+static int
+move_range(struct inode *ip, uint64_t off, uint64_t len, bool take)
+{
+	struct ext4 *x = inode_fs(ip);
+	uint64_t unit = (uint64_t)x->x_bsize << x->x_cbits;
+	uint64_t first = off >> x->x_bits, n = len >> x->x_bits;
+	uint64_t size = qvnode_size(&ip->i_v);
+	struct jhandle *h;
+	int error;
+
+	if (((off | len) & (unit - 1)) != 0)
+		return -Q_EINVAL;
+	if (take ? off + len >= size : off >= size)
+		return -Q_EINVAL;
+	if (!take && size > ip->i_v.v_fs->fs_maxsize - len)
+		return -Q_EFBIG;
+	error = tx_begin(x, 2 * MAP_CREDITS, &h);
+	if (error != 0)
+		return error;
+	if (take) {
+		error = truncate_range(h, ip, first, first + n);
+		if (error == 0)
+			error = shift(h, ip, first + n, -(int64_t)n);
+		if (error == 0)
+			error = resize(h, ip, size - len);
+	} else {
+		/* The last ones are not to be behind the end. */
+		error = resize(h, ip, size + len);
+		if (error == 0)
+			error = shift(h, ip, first, (int64_t)n);
+	}
+	return tx_end(x, h, error);
+}
+
 int
 file_fallocate(struct qvnode *v, uint32_t mode, uint64_t off, uint64_t len)
 {
@@ -693,7 +768,8 @@ file_fallocate(struct qvnode *v, uint32_t mode, uint64_t off, uint64_t len)
 
 	if ((mode &
 		~(uint32_t)(Q_FALLOC_FL_KEEP_SIZE | Q_FALLOC_FL_PUNCH_HOLE |
-		    Q_FALLOC_FL_ZERO_RANGE)) != 0)
+		    Q_FALLOC_FL_ZERO_RANGE | Q_FALLOC_FL_COLLAPSE_RANGE |
+		    Q_FALLOC_FL_INSERT_RANGE)) != 0)
 		return -Q_EOPNOTSUPP;
 	if (inode_has(ip, EXT4_INLINE_DATA_FL)) {
 		error = inline_end(ip);
@@ -703,6 +779,10 @@ file_fallocate(struct qvnode *v, uint32_t mode, uint64_t off, uint64_t len)
 	if (!inode_has(ip, EXT4_EXTENTS_FL) &&
 	    (mode & Q_FALLOC_FL_PUNCH_HOLE) == 0)
 		return -Q_EOPNOTSUPP;
+	if ((mode & (Q_FALLOC_FL_COLLAPSE_RANGE | Q_FALLOC_FL_INSERT_RANGE)) !=
+	    0)
+		return move_range(ip, off, len,
+		    (mode & Q_FALLOC_FL_COLLAPSE_RANGE) != 0);
 	if (end > v->v_fs->fs_maxsize)
 		return -Q_EFBIG;
 	if ((mode & (Q_FALLOC_FL_PUNCH_HOLE | Q_FALLOC_FL_ZERO_RANGE)) != 0) {

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -430,14 +431,63 @@ play_write(const struct tree_sys *s, const char *path, unsigned seed)
 	return r;
 }
 
+/* Take a range out of a file, or put one in, by copying what is behind it. */
+static int64_t
+copy_range(const struct tree_sys *s, int64_t fd, bool take, int64_t off,
+    int64_t len)
+{
+	int64_t size = TCALL(s, SYS_lseek, fd, 0, SEEK_END), from, to, n;
+	char *buf;
+
+	if (size < 0)
+		return size;
+	if (take ? off + len >= size : off >= size)
+		return -EINVAL;
+	from = take ? off + len : off;
+	to = take ? off : off + len;
+	n = size - from;
+	buf = calloc(1, (size_t)(n > len ? n : len));
+	if (buf == NULL || TCALL(s, SYS_pread64, fd, buf, n, from) != n ||
+	    TCALL(s, SYS_pwrite64, fd, buf, n, to) != n)
+		abort();
+	memset(buf, 0, (size_t)len);
+	if (take ? TCALL(s, SYS_ftruncate, fd, size - len) != 0 :
+		   TCALL(s, SYS_pwrite64, fd, buf, len, off) != len)
+		abort();
+	free(buf);
+	return 0;
+}
+
+/* Not every file system can, nor at every offset. */
+static int64_t
+move_range(const struct tree_sys *s, int64_t fd, bool take, int64_t off,
+    int64_t len)
+{
+	int64_t r = -EOPNOTSUPP;
+
+	if (s->ts_proc != NULL)
+		r = TCALL(s, SYS_fallocate, fd,
+		    take ? FALLOC_FL_COLLAPSE_RANGE : FALLOC_FL_INSERT_RANGE,
+		    off, len);
+	if (r == -EOPNOTSUPP || r == -EINVAL)
+		r = copy_range(s, fd, take, off, len);
+	return r;
+}
+
 static int64_t
 play_fallocate(const struct tree_sys *s, const char *path, unsigned seed)
 {
 	static const int modes[] = { 0, 1, 3, 3 };
-	int64_t fd = TCALL(s, SYS_open, path, O_WRONLY | O_NONBLOCK), r;
+	int64_t fd = TCALL(s, SYS_open, path, O_RDWR | O_NONBLOCK), r;
 
 	if (fd < 0)
 		return fd;
+	if (seed % 7 >= 5 && TCALL(s, SYS_lseek, fd, 0, SEEK_END) > 0) {
+		r = move_range(s, fd, seed % 7 == 5, seed / 7 % 12 * 4096,
+		    (1 + seed / 100 % 4) * 4096);
+		(void)TCALL(s, SYS_close, fd);
+		return r;
+	}
 	r = TCALL(s, SYS_fallocate, fd, modes[seed % 4], seed % 50000,
 	    1 + seed / 7 % 40000);
 	(void)TCALL(s, SYS_close, fd);

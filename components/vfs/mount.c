@@ -408,14 +408,17 @@ find_disk(struct vfs *vf, const char *source, uint32_t flags, struct qdisk **dp)
 {
 	unsigned how = (flags & QFS_RDONLY) != 0 ? QUERN_BLK_RDONLY : 0;
 	const char *s = source;
+	int error;
 
 	if (s[0] == '/' && s[1] == 'd' && s[2] == 'e' && s[3] == 'v' &&
 	    s[4] == '/')
 		s += 5;
 	*dp = qdisk_find(vf->vf_k, s);
-	if (*dp == NULL)
-		return qdisk_open(vf->vf_k, source, how, dp);
-	return 0;
+	if (*dp != NULL)
+		return 0;
+	error = qdisk_open(vf->vf_k, source, how, dp);
+	/* Neither a disk of the kernel's nor a name as the host's have. */
+	return error == -Q_EPROTONOSUPPORT ? -Q_ENOENT : error;
 }
 
 /* What is to be mounted: *fsp and its root, with references. */

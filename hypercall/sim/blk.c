@@ -27,7 +27,7 @@ sim_blk_open(void *ctx, const char *name, unsigned flags,
 	if (d == NULL)
 		return -ENOENT;
 	/* As of files: any number of readers, or one writer. */
-	if (d->d_opens != 0 &&
+	if (d->d_opens != 0 && !d->d_cfg.shared &&
 	    ((flags & QUERN_BLK_RDONLY) == 0 || d->d_written))
 		return -EBUSY;
 	if (d->d_cfg.rdonly && (flags & QUERN_BLK_RDONLY) == 0)

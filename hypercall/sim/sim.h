@@ -98,6 +98,7 @@ struct quern_sim_disk_config {
 	int reorder;     /* the cache is written back in any order */
 	int discard;     /* it understands discard; reads zero afterwards */
 	int rdonly;
+	int shared; /* many may write to it, as to a disk on a network */
 	uint64_t latency_ns; /* an operation takes up to this; 0: no time */
 
 	/* Faults: one in so many operations of the kind; 0: none. */

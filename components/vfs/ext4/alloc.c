@@ -396,6 +396,32 @@ find_room(struct jhandle *h, struct ext4 *x, uint32_t g0, uint32_t want,
 	return -Q_ENOSPC;
 }
 
+/*
+ * Clusters that whoever is calling must leave: root's, unless it is root.  The
+ * kernel's own threads keep promises that were made to others.
+ */
+static uint64_t
+kept_from_caller(const struct ext4 *x)
+{
+	struct quern_proc *p = qproc_current();
+	bool may = p == NULL || x->x_rootresv == 0;
+	struct qcred c;
+	uint32_t i;
+
+	if (may)
+		return 0;
+	qproc_cred(p, &c);
+	may = c.c_fsuid == x->x_resuid ||
+	    (c.c_cap_eff & UINT64_C(1) << Q_CAP_SYS_RESOURCE) != 0;
+	if (x->x_resgid != 0) {
+		may = may || c.c_fsgid == x->x_resgid;
+		for (i = 0; c.c_groups != NULL && i < c.c_groups->g_n; i++)
+			may = may || c.c_groups->g_gid[i] == x->x_resgid;
+	}
+	qcred_drop(&c);
+	return may ? 0 : x->x_rootresv;
+}
+
 int
 alloc_clusters(struct jhandle *h, struct ext4 *x, uint64_t goal, uint32_t want,
     unsigned flags, uint64_t *blkp, uint32_t *got)
@@ -408,7 +434,7 @@ alloc_clusters(struct jhandle *h, struct ext4 *x, uint64_t goal, uint32_t want,
 	qmutex_lock(&x->x_alloc);
 	avail = x->x_free - x->x_busy;
 	if ((flags & ALLOC_META) == 0 && (flags & ALLOC_PROMISED) == 0)
-		kept += x->x_resvd;
+		kept += x->x_resvd + kept_from_caller(x);
 	if (avail <= kept) {
 		qmutex_unlock(&x->x_alloc);
 		return -Q_ENOSPC;
@@ -554,7 +580,7 @@ free_clusters(struct jhandle *h, struct ext4 *x, uint64_t blk, uint64_t n)
 int
 promise(struct ext4 *x, uint64_t n)
 {
-	uint64_t avail;
+	uint64_t avail, root = kept_from_caller(x);
 	unsigned tries;
 
 	for (tries = 0;; tries++) {
@@ -563,7 +589,7 @@ promise(struct ext4 *x, uint64_t n)
 		qmutex_lock(&x->x_alloc);
 		avail = x->x_free - x->x_busy;
 		busy = x->x_busy > 0;
-		if (n + x->x_promised + x->x_resvd <= avail) {
+		if (n + x->x_promised + x->x_resvd + root <= avail) {
 			x->x_promised += n;
 			qmutex_unlock(&x->x_alloc);
 			return 0;

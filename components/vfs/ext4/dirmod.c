@@ -206,7 +206,7 @@ dir_append(struct jhandle *h, struct inode *dir, uint64_t *lblk,
 		r.r_pblk = goal;
 		error = 0;
 	} else {
-		error = alloc_meta(h, dir, goal, &r.r_pblk);
+		error = alloc_block(h, dir, goal, 0, &r.r_pblk);
 	}
 	if (error == 0) {
 		error = map_insert(h, dir, &r);

@@ -35,17 +35,37 @@ ext4_unmount(struct qfs *fs)
 	fs->fs_priv = NULL;
 }
 
+/* Whom blocks are kept for, and how often is committed. */
+static void
+take_options(struct ext4 *x, const struct ext4_options *o)
+{
+	const struct ext4_super *sb = x->x_super;
+
+	x->x_resuid = o->o_resuid != UINT32_MAX ? o->o_resuid :
+						  le16(sb->s_def_resuid_le);
+	x->x_resgid = o->o_resgid != UINT32_MAX ? o->o_resgid :
+						  le16(sb->s_def_resgid_le);
+	if (o->o_commit != 0)
+		x->x_opt.o_commit = o->o_commit;
+}
+
+static uint64_t
+reserved_blocks(const struct ext4 *x)
+{
+	const struct ext4_super *sb = x->x_super;
+
+	return le_pair(sb->s_r_blocks_count_lo_le,
+	    has_incompat(x, EXT4_INCOMPAT_64BIT) ? sb->s_r_blocks_count_hi_le :
+						   0);
+}
+
 /* As Linux: what is overhead is not counted as the file system's. */
 static int
 ext4_statfs(struct qfs *fs, struct q_statfs *st)
 {
 	struct ext4 *x = ext4_of(fs);
-	const struct ext4_super *sb = x->x_super;
-	uint64_t resvd = le32(sb->s_r_blocks_count_lo_le), free;
+	uint64_t resvd = reserved_blocks(x) + (x->x_resvd << x->x_cbits), free;
 
-	if (has_incompat(x, EXT4_INCOMPAT_64BIT))
-		resvd |= (uint64_t)le32(sb->s_r_blocks_count_hi_le) << 32;
-	resvd += x->x_resvd << x->x_cbits;
 	qmutex_lock(&x->x_alloc);
 	free = x->x_free > x->x_promised ? x->x_free - x->x_promised : 0;
 	st->f_ffree = x->x_ifree;
@@ -93,16 +113,23 @@ static int
 ext4_remount(struct qfs *fs, uint32_t flags, const char *options)
 {
 	struct ext4 *x = ext4_of(fs);
+	struct ext4_options o;
+	int error = options_parse(x, options, &o);
 
-	(void)options;
+	if (error != 0)
+		return error;
+	take_options(x, &o);
 	if ((flags & QFS_RDONLY) != 0) {
 		mount_end(x);
 		return 0;
 	}
 	if (x->x_journal != NULL)
 		return 0;
-	if (x->x_noload)
+	if (x->x_opt.o_noload) {
+		qfs_log(fs, QUERN_LOG_ERR,
+		    "can't become writable, mounted with noload");
 		return -Q_EROFS;
+	}
 	return mount_writable(x);
 }
 
@@ -182,6 +209,8 @@ open_fs(struct ext4 *x, bool probe)
 	x->x_resvd = (x->x_nblock >> x->x_cbits) / 50;
 	if (x->x_resvd > 4096)
 		x->x_resvd = 4096;
+	x->x_rootresv = reserved_blocks(x) >> x->x_cbits;
+	take_options(x, &x->x_opt);
 	describe(x);
 	if ((x->x_fs->fs_flags & QFS_RDONLY) == 0) {
 		error = mount_writable(x);
@@ -200,7 +229,6 @@ ext4_mount(struct qfs *fs, const char *options, bool probe)
 	struct ext4 *x;
 	int error;
 
-	(void)options;
 	x = qzalloc(&ext4_tag, sizeof(*x));
 	if (x == NULL)
 		return -Q_ENOMEM;
@@ -210,7 +238,16 @@ ext4_mount(struct qfs *fs, const char *options, bool probe)
 	qmutex_init(&x->x_orphan, "ext4 orphans");
 	qlist_init(&x->x_orphans);
 	x->x_super = qalloc(&ext4_tag, sizeof(*x->x_super));
-	error = x->x_super == NULL ? -Q_ENOMEM : open_fs(x, probe);
+	error = x->x_super == NULL ? -Q_ENOMEM :
+				     options_parse(x, options, &x->x_opt);
+	if (error == 0 && x->x_opt.o_noload &&
+	    (fs->fs_flags & QFS_RDONLY) == 0) {
+		qfs_log(fs, QUERN_LOG_ERR,
+		    "not mounted: noload is for read-only mounts");
+		error = -Q_EINVAL;
+	}
+	if (error == 0)
+		error = open_fs(x, probe);
 	if (error != 0) {
 		release(x);
 		fs->fs_priv = NULL;

@@ -4,8 +4,10 @@
  *
  * A program that lists `qext4` among its components mounts disks that mke2fs
  * made, as "ext4", "ext3" or "ext2", which are the same driver.  Options for
- * mount(2) are accepted and ignored: what is damaged becomes read-only, whatever
- * errors= says, and a journal that needs it is always replayed.
+ * mount(2), as ext4(5) has them: noload (with a read-only mount: as it is, without
+ * the journal), resuid=ID and resgid=ID (for whom blocks are kept), commit=SECONDS;
+ * those that say how things are anyway are accepted, all others refused with
+ * their name in the log.
  */
 #ifndef QUERN_EXT4_H
 #define QUERN_EXT4_H

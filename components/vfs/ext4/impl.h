@@ -84,6 +84,15 @@ struct group {
 	    g_largest; /* [l] no longer run is free; UINT32_MAX: not known */
 };
 
+struct mmp;
+
+/* Of mount(2); ids UINT32_MAX and times 0: what the file system says. */
+struct ext4_options {
+	bool o_noload; /* look at it as it is, without the journal */
+	uint32_t o_resuid, o_resgid;
+	uint32_t o_commit; /* seconds */
+};
+
 struct ext4 {
 	struct qfs *x_fs;
 	struct qbufcache *x_bufs;
@@ -103,6 +112,8 @@ struct ext4 {
 	uint64_t x_nblock;
 	uint64_t x_overhead; /* clusters of metadata */
 	uint64_t x_resvd;    /* clusters kept for metadata of promises */
+	uint64_t x_rootresv; /* clusters kept for x_resuid, x_resgid and root */
+	uint32_t x_resuid, x_resgid;
 	uint32_t x_compat, x_incompat, x_ro;
 	bool x_csum, x_gdtcsum;
 	bool x_hash_unsigned;
@@ -128,8 +139,9 @@ struct ext4 {
 	uint32_t x_orphan_used; /* [o] slots in use */
 
 	struct inode *x_jinode; /* the journal's, apart from the vnodes */
-	bool x_noload;          /* [I] */
-	uint32_t x_debug;       /* EXT4_DEBUG_*: planted bugs, for tests */
+	struct ext4_options x_opt;
+	struct mmp *x_mmp; /* NULL: not writable, or without */
+	uint32_t x_debug;  /* EXT4_DEBUG_*: planted bugs, for tests */
 };
 
 /* Bugs that the tests must find. */
@@ -215,6 +227,19 @@ int super_read(struct ext4 *x, bool probe);
 bool super_writable(struct ext4 *x);
 bool super_in_group(const struct ext4 *x, uint32_t g);
 uint64_t super_overhead(const struct ext4 *x, uint64_t journal_blocks);
+
+/* ---- options.c, mmp.c ------------------------------------------------------ */
+
+/* -EINVAL: the log names the option that is not supported. */
+int options_parse(struct ext4 *x, const char *s, struct ext4_options *o);
+
+/* Make sure that nobody else writes to it.  Sleeps for seconds.  -EBUSY. */
+int mmp_start(struct ext4 *x);
+/* From when there is a journal until it goes the mark is kept fresh. */
+void mmp_run(struct ext4 *x);
+void mmp_halt(struct ext4 *x);
+/* We do not write any more. */
+void mmp_stop(struct ext4 *x);
 
 /* ---- group.c -------------------------------------------------------------- */
 
@@ -452,7 +477,10 @@ int truncate_range(struct jhandle *h, struct inode *ip, uint64_t from,
 /* Give back blocks that were mapped at logical block `lblk`.  [i] */
 int free_data(struct jhandle *h, struct inode *ip, uint64_t lblk, uint64_t pblk,
     uint64_t n);
-/* A block for a tree, or a directory. */
+/* A block for a directory; `flags` ALLOC_*. */
+int alloc_block(struct jhandle *h, struct inode *ip, uint64_t goal,
+    unsigned flags, uint64_t *blk);
+/* A block that a tree needs, out of what is kept for those. */
 int alloc_meta(struct jhandle *h, struct inode *ip, uint64_t goal,
     uint64_t *blk);
 int free_meta(struct jhandle *h, struct inode *ip, struct qbuf *b,

@@ -90,6 +90,7 @@ open_journal(struct ext4 *x)
 	cfg.jc_wait = wait_data;
 	cfg.jc_abort = journal_gone;
 	cfg.jc_arg = x;
+	cfg.jc_age = (uint64_t)x->x_opt.o_commit * 1000000000u;
 	if ((x->x_compat & EXT4_COMPAT_HAS_JOURNAL) != 0) {
 		if (x->x_jinode == NULL) {
 			error = inode_peek(x,
@@ -228,7 +229,7 @@ mount_journal(struct ext4 *x)
 	bool unclean = has_incompat(x, EXT4_INCOMPAT_RECOVER);
 	int error;
 
-	if ((x->x_compat & EXT4_COMPAT_HAS_JOURNAL) == 0)
+	if ((x->x_compat & EXT4_COMPAT_HAS_JOURNAL) == 0 || x->x_opt.o_noload)
 		return 0;
 	error = open_journal(x);
 	if (error != 0)
@@ -299,19 +300,19 @@ mount_writable(struct ext4 *x)
 		    "mounted read-only, as the disk is");
 		return -Q_EROFS;
 	}
-	if (has_incompat(x, EXT4_INCOMPAT_MMP)) {
-		qfs_log(x->x_fs, QUERN_LOG_WARN,
-		    "mounted read-only: it is "
-		    "protected against being mounted twice (mmp)");
-		return -Q_EROFS;
-	}
 	if (!super_writable(x))
 		return -Q_EROFS;
-	error = start_writing(x);
+	error = mmp_start(x);
 	if (error == 0)
+		error = start_writing(x);
+	if (error == 0) {
+		mmp_run(x);
 		error = orphans_load(x);
-	if (error != 0)
+	}
+	if (error != 0) {
 		mount_end(x);
+		mmp_stop(x);
+	}
 	return error;
 }
 
@@ -324,6 +325,7 @@ mount_end(struct ext4 *x)
 
 	if (!had)
 		return;
+	mmp_halt(x);
 	error = journal_destroy(x->x_journal);
 	x->x_journal = NULL;
 	damaged = error != 0 ||
@@ -341,6 +343,7 @@ mount_end(struct ext4 *x)
 	if (error != 0)
 		qfs_log(x->x_fs, QUERN_LOG_ERR,
 		    "the super block can't be written, error %d", -error);
+	mmp_stop(x);
 }
 
 int

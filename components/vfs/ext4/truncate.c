@@ -7,6 +7,13 @@
 int
 alloc_meta(struct jhandle *h, struct inode *ip, uint64_t goal, uint64_t *blk)
 {
+	return alloc_block(h, ip, goal, ALLOC_META, blk);
+}
+
+int
+alloc_block(struct jhandle *h, struct inode *ip, uint64_t goal, unsigned flags,
+    uint64_t *blk)
+{
 	struct ext4 *x = inode_fs(ip);
 	uint32_t got;
 	int error;
@@ -14,7 +21,7 @@ alloc_meta(struct jhandle *h, struct inode *ip, uint64_t goal, uint64_t *blk)
 	if (goal == 0)
 		goal = group_first(x,
 		    (uint32_t)((ip->i_v.v_ino - 1) / x->x_ipg));
-	error = alloc_clusters(h, x, goal, 1, ALLOC_META, blk, &got);
+	error = alloc_clusters(h, x, goal, 1, flags, blk, &got);
 	if (error == 0)
 		inode_add_blocks(ip, 1);
 	return error;

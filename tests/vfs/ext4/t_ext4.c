@@ -127,7 +127,8 @@ make_tree(void)
 	struct tree_sys host = { 0 };
 	char path[3100];
 
-	snprintf(dir, sizeof(dir), "%s", getenv("TMPDIR"));
+	snprintf(dir, sizeof(dir), "%s",
+	    getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp");
 	snprintf(path, sizeof(path), "%s/tree", dir);
 	if (want.tt_p != NULL)
 		return;
@@ -273,7 +274,6 @@ static const struct {
 	    "journal_dev" },
 	{ "external", "", "ssv journal_inum 0", 1, -EOPNOTSUPP,
 	    "external journal" },
-	{ "mmp", "-O mmp", NULL, 0, 0, "mmp" },
 	{ "quota", "-O quota", NULL, 0, 0, "quota" },
 };
 

@@ -176,6 +176,13 @@ conf_nth(int i)
 	return NULL;
 }
 
+void
+conf_run(struct conf *c, const struct conf_case *cc)
+{
+	c->c_case = cc;
+	cc->fn(c);
+}
+
 int
 conf_count(void)
 {

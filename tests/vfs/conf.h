@@ -24,6 +24,7 @@ struct conf {
 	bool c_root;               /* may change owners and so on */
 	bool c_host;
 	bool c_small; /* few features: ext2 */
+	const struct conf_case *c_case;
 	char c_failure[400];
 };
 
@@ -48,6 +49,24 @@ extern const struct conf_case conf_names[], conf_open[], conf_attrs[],
 /* Case number `i` of all tables, or NULL; how many there are. */
 const struct conf_case *conf_nth(int i);
 int conf_count(void);
+
+/* Run it. */
+void conf_run(struct conf *c, const struct conf_case *cc);
+
+/*
+ * Cases about paths that are no good, made as they are asked for: valid until the
+ * next; NULL: there are no more.  How many there are.
+ */
+const struct conf_case *conf_error_nth(int i);
+int conf_errors(void);
+/* So many in a row are about one call. */
+int conf_error_paths(void);
+
+/*
+ * Run `n` cases, each on the host's tmpfs and ext4, and on Quern's tmpfs on both
+ * hosts: main's result.
+ */
+int conf_main(const char *name, const struct conf_case *(*nth)(int), int n);
 
 /* Make a call; unused arguments are anything. */
 int64_t conf_sys(struct conf *c, unsigned nr, uint64_t a, uint64_t b,

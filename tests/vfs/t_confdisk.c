@@ -94,22 +94,38 @@ store(const char *path, const char *image)
 	close(fd);
 }
 
-/* Mount the image on /mnt, in a directory of it do the case, unmount. */
+/* A case in a directory of its own. */
 static void
-use_image(struct conf *c, struct quern *k, const struct conf_case *cc)
+in_directory(struct conf *c, const struct conf_case *cc, int i)
 {
-	int e;
+	char path[40];
+
+	snprintf(path, sizeof(path), "/mnt/work%d", i);
+	conf_is(c, quern_mkdir(c->c_proc, path, 0755), 0, "mkdir", __FILE__,
+	    __LINE__);
+	conf_is(c, quern_chdir(c->c_proc, path), 0, "chdir", __FILE__,
+	    __LINE__);
+	conf_run(c, cc);
+}
+
+/*
+ * Mount the image on /mnt, do the case, or all those about call `call`, in
+ * directories of it, unmount.
+ */
+static void
+use_image(struct conf *c, struct quern *k, const struct conf_case *cc, int call)
+{
+	int e, i, n = conf_error_paths();
 
 	conf_is(c, quern_mkdir(c->c_proc, "/mnt", 0755), 0, "mkdir", __FILE__,
 	    __LINE__);
 	e = quern_mount(c->c_proc, "image", "/mnt", "", 0, "");
 	if (!conf_is(c, e, 0, "mount", __FILE__, __LINE__))
 		return;
-	conf_is(c, quern_mkdir(c->c_proc, "/mnt/work", 0755), 0, "mkdir",
-	    __FILE__, __LINE__);
-	conf_is(c, quern_chdir(c->c_proc, "/mnt/work"), 0, "chdir", __FILE__,
-	    __LINE__);
-	cc->fn(c);
+	if (cc != NULL)
+		in_directory(c, cc, 0);
+	for (i = 0; cc == NULL && i < n && c->c_failure[0] == '\0'; i++)
+		in_directory(c, conf_error_nth(call * n + i), i);
 	/* Whatever the case left open. */
 	(void)quern_proc_destroy(c->c_proc);
 	conf_is(c, quern_proc_create(k, &c->c_proc), 0, "process", __FILE__,
@@ -123,8 +139,7 @@ use_image(struct conf *c, struct quern *k, const struct conf_case *cc)
 }
 
 static void
-run_case(const struct kind *kind, const struct conf_case *cc, char *image,
-    struct conf *c)
+run_case(const struct conf_case *cc, int call, char *image, struct conf *c)
 {
 	struct quern_config cfg = { .host = quern_posix(),
 		.ncpu = 2,
@@ -137,12 +152,11 @@ run_case(const struct kind *kind, const struct conf_case *cc, char *image,
 	struct quern *k;
 	int error;
 
-	(void)kind;
 	ck_assert_int_eq(quern_create(&cfg, &k), 0);
 	ck_assert_int_eq(quern_proc_create(k, &c->c_proc), 0);
 	error = quern_disk_memory(k, "image", image, SIZE, 0, &d);
 	ck_assert_int_eq(error, 0);
-	use_image(c, k, cc);
+	use_image(c, k, cc, call);
 	if (c->c_failure[0] == '\0')
 		conf_is(c, quern_disk_close(d), 0, "close", __FILE__, __LINE__);
 	error = quern_destroy_count(k, &leaks);
@@ -152,38 +166,50 @@ run_case(const struct kind *kind, const struct conf_case *cc, char *image,
 		    (unsigned long long)leaks);
 }
 
-START_TEST(disks)
+static void
+on_disk(const struct kind *kind, const struct conf_case *cc, int call, int i)
 {
-	const struct kind *kind = &kinds[_i % NKIND];
-	const struct conf_case *cc = conf_nth(_i / NKIND);
 	struct conf c = { .c_call = quern_call, .c_root = true };
 	const char *dir = getenv("TMPDIR");
+	const char *name = cc != NULL ? cc->name : "paths";
 	char *image = malloc(SIZE);
 	char path[256];
 	int status;
 
-	if (!have_tools || (cc->needs & kind->lacks) != 0) {
-		free(image);
-		return;
-	}
 	snprintf(path, sizeof(path), "%s/conf%d.img",
-	    dir != NULL ? dir : "/tmp", _i);
+	    dir != NULL ? dir : "/tmp", i);
 	ck_assert_int_eq(run("mke2fs -q -F %s '%s' 16M >/dev/null 2>&1",
 			     kind->options, path),
 	    0);
 	load(path, image);
-	run_case(kind, cc, image, &c);
-	ck_assert_msg(c.c_failure[0] == '\0', "%s, %s: %s", cc->name,
-	    kind->name, c.c_failure);
+	run_case(cc, call, image, &c);
+	ck_assert_msg(c.c_failure[0] == '\0', "%s, %s: %s",
+	    c.c_case != NULL ? c.c_case->name : name, kind->name, c.c_failure);
 	store(path, image);
 	status = run("e2fsck -fn '%s' >'%s.log' 2>&1", path, path);
 	if (status != 0)
 		(void)run("cat '%s.log' >&2%s", path, "");
-	ck_assert_msg(status == 0, "%s, %s: e2fsck: status %d", cc->name,
+	ck_assert_msg(status == 0, "%s, %s: e2fsck: status %d", name,
 	    kind->name, status);
 	unlink(path);
 	(void)run("rm -f '%s.log'%s", path, "");
 	free(image);
+}
+
+START_TEST(disks)
+{
+	const struct kind *kind = &kinds[_i % NKIND];
+	const struct conf_case *cc = conf_nth(_i / NKIND);
+
+	if ((cc->needs & kind->lacks) == 0)
+		on_disk(kind, cc, 0, _i);
+}
+END_TEST
+
+/* One image for all kinds of paths. */
+START_TEST(paths)
+{
+	on_disk(&kinds[_i % NKIND], NULL, _i, _i);
 }
 END_TEST
 
@@ -204,6 +230,8 @@ main(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_loop_test(tc, disks, 0,
 	    have_tools ? conf_count() * NKIND : 0);
+	tcase_add_loop_test(tc, paths, 0,
+	    have_tools ? conf_errors() / conf_error_paths() : 0);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);
 	srunner_run_all(sr, CK_NORMAL);

@@ -26,8 +26,7 @@
 /* How many groups are searched for a run that is long enough. */
 #define GOOD_GROUPS 8u
 
-/* Bits from `i` on, below `n`: the first that is `set`, or `n`. */
-static uint32_t
+uint32_t
 next_bit(const uint8_t *a, const uint8_t *b, uint32_t i, uint32_t n, bool set)
 {
 	while (i < n) {

@@ -38,6 +38,12 @@ struct bitpatch {
 /* Sum a bitmap of `size` bytes anew; `fresh`: it had no sum. */
 void sum_bitmap(const struct ext4 *x, const uint8_t *bits, uint32_t size,
     bool fresh, const struct bitpatch *bp, le16_t *lo, le16_t *hi);
+/*
+ * Bits of `a`, or those of `b` (NULL: none), from `i` on, below `n`: the first
+ * that is `set`, or `n`.
+ */
+uint32_t next_bit(const uint8_t *a, const uint8_t *b, uint32_t i, uint32_t n,
+    bool set);
 bool bit_isset(const uint8_t *p, uint32_t i);
 
 /* Take an inode; `parent` directs where.  -ENOSPC. */

@@ -155,8 +155,7 @@ take_in_group(struct jhandle *h, struct ext4 *x, uint32_t g, bool isdir,
 	error = ibitmap_get(x, g, &b);
 	if (error != 0)
 		return error;
-	while (i < x->x_ipg && bit_isset(b->bf_data, i))
-		i++;
+	i = next_bit(b->bf_data, NULL, i, x->x_ipg, false);
 	if (i >= x->x_ipg) {
 		qbuf_put(b);
 		x->x_groups[g].g_bad = true;

@@ -95,7 +95,8 @@ enum quern_clock {
 	QUERN_CLOCK_MONOTONIC = 0, /* never goes back; counts from any origin */
 	QUERN_CLOCK_REALTIME = 1,  /* since 1970-01-01 UTC */
 	QUERN_CLOCK_CPU = 2,       /* time used by the calling host thread */
-	QUERN_NCLOCK = 3
+	QUERN_CLOCK_COARSE = 3,    /* as REALTIME, some ms behind, for less */
+	QUERN_NCLOCK = 4
 };
 
 /*

@@ -27,7 +27,8 @@ struct qsys_table {
 	struct qspin ct_file_lock;
 	struct file_chunk *ct_file_chunks; /* [f] */
 	struct qfile *ct_file_free;        /* [f] linked through f_obj */
-	uint32_t ct_nfile;                 /* [f] in use */
+	uint32_t ct_nfile;                 /* [f] that there is memory for */
+	struct file_cache *ct_file_cache;  /* [I] a vCPU's each */
 
 	/* epoll.c */
 	struct qmutex ct_ep_lock; /* sets are being put into sets */
@@ -48,7 +49,7 @@ void trace_missing(struct quern_proc *p, unsigned nr, const uint64_t *args);
 
 /* ---- file.c ------------------------------------------------------------- */
 
-void files_init(struct quern *k);
+int files_init(struct quern *k) QMUSTCHECK;
 /* Give the memory of files back. */
 void files_fini(struct quern *k);
 

@@ -281,6 +281,9 @@ qepoll_forget(struct qfile *f)
 	struct epoll *ep;
 	struct item *it;
 
+	/* Who put it into a set had a reference then. */
+	if (qlikely(!f->f_polled))
+		return;
 	for (;;) {
 		qspin_lock(&f->f_eplock);
 		if (qlikely(qlist_empty(&f->f_epoll))) {
@@ -396,6 +399,7 @@ add_item(struct epoll *ep, struct qfile *f, int32_t fd,
 	qlist_append(bucket(ep, fd), &it->ei_hlink);
 	ep->ep_items++;
 	qspin_lock(&f->f_eplock);
+	f->f_polled = true;
 	qlist_append(&f->f_epoll, &it->ei_flink);
 	qspin_unlock(&f->f_eplock);
 	if (item_poll(it, &it->ei_ent) != 0)

@@ -25,8 +25,9 @@ struct fdarray {
 	struct qfile *fa_file[];        /* [a] */
 };
 
+/* On a line of its own: two processes must not be in each other's way. */
 struct qfdtable {
-	uint32_t fd_refs; /* [a] */
+	uint32_t fd_refs __attribute__((aligned(64))); /* [a] */
 	struct qspin fd_lock;
 	struct fdarray *fd_arr; /* [a] changed under the lock */
 	uint32_t fd_next;

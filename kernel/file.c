@@ -31,25 +31,59 @@ struct file_chunk {
 
 static const struct qtag tag_file = { "file" };
 
-void
+/*
+ * Free files that a vCPU keeps for itself, so that opening and closing on several
+ * does not fight for one list, nor for the files' memory.  Kernel code is not
+ * preempted, so no lock is needed.
+ */
+struct file_cache {
+	struct qfile *fc_free __attribute__((aligned(64))); /* by f_obj */
+	uint32_t fc_n;
+};
+
+/* A vCPU keeps up to the first, and fetches and returns the second at a time. */
+#define CACHE_MAX   48u
+#define CACHE_BATCH 24u
+
+int
 files_init(struct quern *k)
 {
-	qspin_init(&k->k_calls->ct_file_lock);
-	qmutex_init(&k->k_calls->ct_ep_lock, "epoll nesting");
+	struct qsys_table *ct = k->k_calls;
+
+	qspin_init(&ct->ct_file_lock);
+	qmutex_init(&ct->ct_ep_lock, "epoll nesting");
+	ct->ct_file_cache = qzalloc(&tag_file,
+	    k->k_ncpu * sizeof(ct->ct_file_cache[0]));
+	return ct->ct_file_cache == NULL ? -Q_ENOMEM : 0;
+}
+
+/* How many are on a list. */
+static uint32_t
+list_len(const struct qfile *f)
+{
+	uint32_t n = 0;
+
+	for (; f != NULL; f = f->f_obj)
+		n++;
+	return n;
 }
 
 void
 files_fini(struct quern *k)
 {
 	struct qsys_table *ct = k->k_calls;
+	uint32_t left = ct->ct_nfile - list_len(ct->ct_file_free), i;
 	struct file_chunk *c;
 
-	if (ct->ct_nfile != 0 && !k->k_dead)
-		qlog(k, QUERN_LOG_ERR, "%u files were left open", ct->ct_nfile);
+	for (i = 0; ct->ct_file_cache != NULL && i < k->k_ncpu; i++)
+		left -= list_len(ct->ct_file_cache[i].fc_free);
+	if (left != 0 && !k->k_dead)
+		qlog(k, QUERN_LOG_ERR, "%u files were left open", left);
 	while ((c = ct->ct_file_chunks) != NULL) {
 		ct->ct_file_chunks = c->fc_next;
 		qfree(c);
 	}
+	qfree(ct->ct_file_cache);
 }
 
 /* Put a chunk of files on the free list.  [f] */
@@ -61,11 +95,14 @@ add_chunk(struct quern *k)
 	struct qfile *f;
 	unsigned i;
 
+	if (ct->ct_nfile + CHUNK > FILE_MAX)
+		return -Q_ENFILE;
 	c = qzalloc(&tag_file, sizeof(*c) + CHUNK * sizeof(c->fc_file[0]));
 	if (c == NULL)
 		return -Q_ENOMEM;
 	c->fc_next = ct->ct_file_chunks;
 	ct->ct_file_chunks = c;
+	ct->ct_nfile += CHUNK;
 	for (i = CHUNK; i-- > 0;) {
 		f = &c->fc_file[i];
 		f->f_k = k;
@@ -76,27 +113,68 @@ add_chunk(struct quern *k)
 	return 0;
 }
 
-/* NULL: *errorp says why. */
-static struct qfile *
-file_alloc(struct quern *k, int *errorp)
+/* Move up to `n` files from one list to another: how many. */
+static uint32_t
+move_files(struct qfile **from, struct qfile **to, uint32_t n)
+{
+	struct qfile *f;
+	uint32_t i;
+
+	for (i = 0; i < n && (f = *from) != NULL; i++) {
+		*from = f->f_obj;
+		f->f_obj = *to;
+		*to = f;
+	}
+	return i;
+}
+
+/* Fetch files for a vCPU that has none. */
+static int
+cache_fill(struct quern *k, struct file_cache *fc)
 {
 	struct qsys_table *ct = k->k_calls;
-	struct qfile *f = NULL;
 	int error = 0;
 
 	qspin_lock(&ct->ct_file_lock);
-	if (ct->ct_nfile >= FILE_MAX)
-		error = -Q_ENFILE;
-	else if (ct->ct_file_free == NULL)
+	if (ct->ct_file_free == NULL)
 		error = add_chunk(k);
-	if (error == 0) {
-		f = ct->ct_file_free;
-		ct->ct_file_free = f->f_obj;
-		ct->ct_nfile++;
-	}
+	fc->fc_n += move_files(&ct->ct_file_free, &fc->fc_free, CACHE_BATCH);
 	qspin_unlock(&ct->ct_file_lock);
-	*errorp = error;
+	return error;
+}
+
+/* NULL: *errorp says why. */
+static inline struct qfile *
+file_alloc(struct quern *k, int *errorp)
+{
+	struct file_cache *fc =
+	    &k->k_calls->ct_file_cache[qcpu_current()->v_id];
+	struct qfile *f;
+
+	if (qunlikely(fc->fc_free == NULL)) {
+		*errorp = cache_fill(k, fc);
+		if (*errorp != 0)
+			return NULL;
+	}
+	f = fc->fc_free;
+	fc->fc_free = f->f_obj;
+	fc->fc_n--;
 	return f;
+}
+
+static inline void
+file_free(struct qfile *f)
+{
+	struct qsys_table *ct = f->f_k->k_calls;
+	struct file_cache *fc = &ct->ct_file_cache[qcpu_current()->v_id];
+
+	f->f_obj = fc->fc_free;
+	fc->fc_free = f;
+	if (qlikely(++fc->fc_n <= CACHE_MAX))
+		return;
+	qspin_lock(&ct->ct_file_lock);
+	fc->fc_n -= move_files(&fc->fc_free, &ct->ct_file_free, CACHE_BATCH);
+	qspin_unlock(&ct->ct_file_lock);
 }
 
 int
@@ -118,6 +196,7 @@ qfile_create(struct quern *k, const struct qfile_ops *ops, void *obj,
 	f->f_ops = ops;
 	f->f_obj = obj;
 	f->f_off = 0;
+	f->f_polled = false;
 	qmutex_init(&f->f_offlock, "file offset");
 	qspin_init(&f->f_eplock);
 	qlist_init(&f->f_epoll);
@@ -129,17 +208,11 @@ qfile_create(struct quern *k, const struct qfile_ops *ops, void *obj,
 void
 qfile_release(struct qfile *f)
 {
-	struct qsys_table *ct = f->f_k->k_calls;
-
 	qassert(qthread_current()->t_spins == 0);
 	qepoll_forget(f);
 	if (f->f_ops->fo_release != NULL)
 		f->f_ops->fo_release(f);
-	qspin_lock(&ct->ct_file_lock);
-	f->f_obj = ct->ct_file_free;
-	ct->ct_file_free = f;
-	ct->ct_nfile--;
-	qspin_unlock(&ct->ct_file_lock);
+	file_free(f);
 }
 
 int64_t

@@ -60,6 +60,7 @@ struct qfile {
 	uint32_t f_flags; /* [a] O_*, without O_CLOEXEC */
 	uint32_t f_mode;  /* [I] QF_* */
 	bool f_smp;       /* [I] references are counted by atomics */
+	bool f_polled;    /* [e] has been in an epoll set */
 	const struct qfile_ops *f_ops; /* [I] */
 	void *f_obj;                   /* [I] the type's */
 	struct quern *f_k;             /* [I] */

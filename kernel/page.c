@@ -355,6 +355,11 @@ is_busy(const struct qpage *pg)
 bool
 qpage_trybusy(struct qpage *pg)
 {
+	/* One locked instruction, as the bit is all that is asked for. */
+	if (qcpu_current()->v_smp)
+		return (__atomic_fetch_or(&pg->pg_flags, QPG_BUSY,
+			    __ATOMIC_ACQ_REL) &
+			   QPG_BUSY) == 0;
 	return (qpage_flags(pg, QPG_BUSY, 0) & QPG_BUSY) == 0;
 }
 

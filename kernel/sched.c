@@ -501,6 +501,15 @@ qclock_real(struct quern *k)
 	return ns;
 }
 
+uint64_t
+qclock_coarse(struct quern *k)
+{
+	uint64_t ns = 0;
+
+	(void)k->k_hyper->clock_read(k->k_ctx, QUERN_CLOCK_COARSE, &ns);
+	return ns;
+}
+
 int
 qrandom_fill(struct quern *k, void *buf, size_t len)
 {

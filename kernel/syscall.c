@@ -36,9 +36,10 @@ extern const struct qsys_handler kernel_calls[];
 int
 syscalls_init(struct quern *k)
 {
+	int error = files_init(k);
+
 	k->k_calls->ct_boot = qclock_mono(k);
-	files_init(k);
-	return syscalls_install(k, kernel_calls);
+	return error != 0 ? error : syscalls_install(k, kernel_calls);
 }
 
 void

@@ -151,6 +151,8 @@ uint64_t qclock_mono(struct quern *k);
 
 /* The wall clock: nanoseconds since 1970, UTC. */
 uint64_t qclock_real(struct quern *k);
+/* The same, perhaps some milliseconds ago, for a fraction of the time. */
+uint64_t qclock_coarse(struct quern *k);
 
 /* Fill with the host's random bytes, fit for keys.  -EIO. */
 int qrandom_fill(struct quern *k, void *buf, size_t len) QMUSTCHECK;

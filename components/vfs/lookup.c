@@ -620,11 +620,10 @@ walk_fast(struct walk *w, struct proc_state *ps, const char *path)
 	int error;
 
 	w->w_fast = true;
-	if (!peek_place(ps, &ps->ps_root, &w->w_root))
-		return NOT_FAST;
-	if (path[0] == '/')
-		w->w_at = w->w_root;
-	else if (!peek_place(ps, &ps->ps_cwd, &w->w_at))
+	/* Twice the root rather than a copy, which would wait for the stores. */
+	if (!peek_place(ps, &ps->ps_root, &w->w_root) ||
+	    !peek_place(ps, path[0] == '/' ? &ps->ps_root : &ps->ps_cwd,
+		&w->w_at))
 		return NOT_FAST;
 	w->w_seq = __atomic_load_n(&w->w_at.p_d->d_seq, __ATOMIC_ACQUIRE);
 	error = path[0] == '/' ? cross(w) : 0;

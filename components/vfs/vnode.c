@@ -539,18 +539,29 @@ qfs_clamp(struct qfs *fs, struct qtime t)
 		return (struct qtime){ fs->fs_time_min, 0 };
 	if (t.t_sec > fs->fs_time_max)
 		return (struct qtime){ fs->fs_time_max, 0 };
-	t.t_nsec -= t.t_nsec % fs->fs_time_gran;
+	if (fs->fs_time_gran != 1)
+		t.t_nsec -= t.t_nsec % fs->fs_time_gran;
 	return t;
 }
 
 struct qtime
 qfs_now(struct qfs *fs)
 {
-	uint64_t ns = qclock_real(fs->fs_k);
+	/* Of files Linux has no finer times either. */
+	uint64_t ns = qclock_coarse(fs->fs_k);
 	struct qtime t = { (int64_t)(ns / 1000000000),
 		(uint32_t)(ns % 1000000000) };
 
 	return qfs_clamp(fs, t);
+}
+
+static inline bool
+is_time(const struct qtime *at, struct qtime t)
+{
+	struct qtime is;
+
+	qtime_load(&is, at);
+	return is.t_nsec == t.t_nsec && is.t_sec == t.t_sec;
 }
 
 void
@@ -558,6 +569,13 @@ qvnode_touch(struct qvnode *v, uint32_t which)
 {
 	struct qtime now = qfs_now(v->v_fs);
 
+	/* The clock is coarse: often nothing has changed since the last time. */
+	if (((which & QVA_ATIME) == 0 || is_time(&v->v_atime, now)) &&
+	    ((which & QVA_MTIME) == 0 || is_time(&v->v_mtime, now)) &&
+	    ((which & QVA_CTIME) == 0 || is_time(&v->v_ctime, now))) {
+		qvnode_dirty(v);
+		return;
+	}
 	qvattr_begin(v);
 	if ((which & QVA_ATIME) != 0)
 		qtime_store(&v->v_atime, now);

@@ -39,6 +39,9 @@ host_clock_read(void *ctx, enum quern_clock clock, uint64_t *nsp)
 	case QUERN_CLOCK_CPU:
 		*nsp = clock_ns(CLOCK_THREAD_CPUTIME_ID);
 		return 0;
+	case QUERN_CLOCK_COARSE:
+		*nsp = clock_ns(CLOCK_REALTIME_COARSE);
+		return 0;
 	case QUERN_NCLOCK:
 		break;
 	}

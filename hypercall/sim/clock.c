@@ -16,7 +16,10 @@ sim_clock_read(void *ctx, enum quern_clock clock, uint64_t *nsp)
 
 	if ((unsigned)clock >= QUERN_NCLOCK)
 		return -EINVAL;
-	*nsp = m->m_w->w_now + (clock == QUERN_CLOCK_REALTIME ? EPOCH_NS : 0);
+	*nsp = m->m_w->w_now +
+	    (clock == QUERN_CLOCK_REALTIME || clock == QUERN_CLOCK_COARSE ?
+		    EPOCH_NS :
+		    0);
 	return 0;
 }
 

@@ -803,6 +803,9 @@ file_fallocate(struct qvnode *v, uint32_t mode, uint64_t off, uint64_t len)
 		__atomic_store_n(&v->v_size, end, __ATOMIC_RELEASE);
 		ip->i_disksize = end;
 	}
+	/* The pages that would have moved the end have gone without that. */
+	if (off < v->v_size && end >= v->v_size)
+		ip->i_disksize = v->v_size;
 	inode_touch(ip, QVA_MTIME | QVA_CTIME);
 	error = inode_write(h, ip);
 	qmutex_unlock(&ip->i_lock);

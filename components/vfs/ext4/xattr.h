@@ -34,6 +34,12 @@ const char *xattr_prefix(uint32_t index);
 /* The index and the rest of a name.  -EOPNOTSUPP. */
 int xattr_parse(const char *name, uint32_t *index, const char **rest);
 
+/* eainode.c: an inode with the value, and its number and checksum.  -ENOSPC. */
+int ea_make(struct jhandle *h, struct inode *ip, const void *value,
+    uint32_t len, uint32_t *inop, uint32_t *hashp);
+/* An attribute less has it; the last lets it go. */
+int ea_drop(struct jhandle *h, struct inode *ip, uint32_t ino, uint32_t size);
+
 /* Read the value that an inode holds. */
 int xattr_ea_read(struct inode *ip, uint32_t ino, uint32_t size, void *buf);
 

@@ -4,13 +4,18 @@
  *
  * All of an inode's attributes are taken into a list, the list is changed, and is
  * laid out again: behind the record what fits, the rest in a block.  A block that
- * others share is left to them.  Values in inodes of their own are kept, and let
- * go, but not made.
+ * others share is left to them.  A value that is too large for a block, or does
+ * not fit, gets an inode of its own where the file system has those.
  */
 #include "alloc.h"
 #include "xattr.h"
 
 #define ITEMS_MAX 512u
+
+/* A value that is larger does not go into a block, nor behind a record. */
+#define LARGE(x)                             \
+	((x)->x_bsize - xattr_entry_len(3) - \
+	    (uint32_t)sizeof(struct ext4_xattr_header) - 4)
 
 struct item {
 	const char *it_name;
@@ -170,14 +175,23 @@ place(struct set *s)
 }
 
 static uint32_t
-hash_of(const struct item *it)
+hash_name(const struct item *it)
 {
 	uint32_t hash = 0, i;
 
-	if (it->it_inum != 0)
-		return it->it_hash;
 	for (i = 0; i < it->it_nlen; i++)
 		hash = hash << 5 ^ hash >> 27 ^ (uint8_t)it->it_name[i];
+	return hash;
+}
+
+static uint32_t
+hash_of(const struct item *it)
+{
+	uint32_t hash, i;
+
+	if (it->it_inum != 0)
+		return it->it_hash;
+	hash = hash_name(it);
 	for (i = 0; i < it->it_size; i += 4) {
 		le32_t w = 0;
 
@@ -363,60 +377,65 @@ write_block(struct jhandle *h, struct set *s, int64_t need)
 	return 0;
 }
 
-/*
- * One inode less has the value: section 5.4, the count is in i_ctime and
- * i_version.  The last lets the inode go.
- */
-static int
-ea_drop(struct jhandle *h, struct inode *ip, const struct item *it)
+/* Bytes for the block, or -ENOSPC: also when that is too small. */
+static int64_t
+place_all(struct set *s)
 {
-	struct ext4 *x = inode_fs(ip);
-	struct ext4_inode *di;
-	struct inode *ea;
-	struct qbuf *b;
-	uint64_t refs;
+	int64_t need = place(s);
+
+	if (need > 0 &&
+	    (size_t)need + sizeof(struct ext4_xattr_header) + 4 >
+		inode_fs(s->s_ip)->x_bsize)
+		need = -Q_ENOSPC;
+	return need;
+}
+
+/* Find room for all: `new`, an item of the set, may get an inode for it. */
+static int64_t
+make_room(struct jhandle *h, struct set *s, struct item *new)
+{
+	struct ext4 *x = inode_fs(s->s_ip);
+	bool may = new != NULL &&has_incompat(x, EXT4_INCOMPAT_EA_INODE) &&
+	    new->it_index != EXT4_XATTR_SYSTEM;
+	uint32_t hash;
+	int64_t need;
 	int error;
 
-	error = inode_get(x, it->it_inum, IGET_EA, &ea);
+	if (new == NULL || new->it_size <= LARGE(x)) {
+		need = place_all(s);
+		if (need != -Q_ENOSPC || !may || new->it_size == 0)
+			return need;
+	}
+	if (!may)
+		return -Q_ENOSPC;
+	new->it_inum = UINT32_MAX; /* for now, to see whether that is enough */
+	need = place_all(s);
+	if (need < 0)
+		return need;
+	error = ea_make(h, s->s_ip, new->it_value, new->it_size, &new->it_inum,
+	    &hash);
 	if (error != 0)
 		return error;
-	error = inode_record(x, it->it_inum, &di, &b);
-	if (error != 0)
-		goto out;
-	refs = le_pair(di->i_version_lo_le, di->i_ctime_le);
-	error = journal_get_write(h, b);
-	if (error == 0) {
-		refs = refs > 0 ? refs - 1 : 0;
-		qbuf_lock(b);
-		di->i_version_lo_le = to_le32(refs);
-		di->i_ctime_le = to_le32(refs >> 32);
-		inode_sum(x, ea->i_seed, di);
-		qbuf_unlock(b);
-		journal_dirty(h, b);
-		ea->i_v.v_ctime.t_sec = (int32_t)(refs >> 32);
-	}
-	qbuf_put(b);
-	if (error == 0)
-		inode_add_blocks(ip,
-		    -(int64_t)((to_blocks(x, it->it_size) +
-				   (UINT64_C(1) << x->x_cbits) - 1) >>
-			x->x_cbits));
-	if (error == 0 && refs == 0) {
-		ea->i_v.v_nlink = 0;
-		error = orphan_add(h, ea);
-		if (error == 0)
-			error = inode_write(h, ea);
-	}
-out:
-	qvnode_put(&ea->i_v);
-	return error;
+	new->it_hash = hash_name(new);
+	new->it_hash = new->it_hash << 16 ^ new->it_hash >> 16 ^ hash;
+	return need;
+}
+
+/* The attribute of that name in the set; s_n: none. */
+static uint32_t
+find_item(const struct set *s, const struct item *like)
+{
+	uint32_t i;
+
+	for (i = 0; i < s->s_n && compare(&s->s_item[i], like) != 0; i++)
+		continue;
+	return i;
 }
 
 int
 xattr_store(struct jhandle *h, struct inode *ip, uint32_t index,
     const char *name, const void *value, size_t len, int flags)
 {
-	struct ext4 *x = inode_fs(ip);
 	struct item new = { name, value, (uint32_t)qstrlen(name), (uint32_t)len,
 		index, 0, 0, index == EXT4_XATTR_SYSTEM };
 	struct item old = { 0 };
@@ -425,13 +444,10 @@ xattr_store(struct jhandle *h, struct inode *ip, uint32_t index,
 	uint32_t i;
 	int error;
 
-	if (len > x->x_bsize)
-		return -Q_ENOSPC;
 	error = set_load(&s, ip);
 	if (error != 0)
 		return error;
-	for (i = 0; i < s.s_n && compare(&s.s_item[i], &new) != 0; i++)
-		;
+	i = find_item(&s, &new);
 	if (i < s.s_n && (flags & Q_XATTR_CREATE) != 0 && value != NULL)
 		error = -Q_EEXIST;
 	else if (i == s.s_n &&
@@ -447,17 +463,19 @@ xattr_store(struct jhandle *h, struct inode *ip, uint32_t index,
 	if (value != NULL)
 		s.s_item[s.s_n++] = new;
 	sort_items(&s);
-	need = place(&s);
-	if (need > 0 &&
-	    (size_t)need + sizeof(struct ext4_xattr_header) + 4 > x->x_bsize)
-		need = -Q_ENOSPC;
+	i = find_item(&s, &new);
+	need = make_room(h, &s, value != NULL ? &s.s_item[i] : NULL);
 	error = need < 0 ? (int)need : 0;
-	if (error == 0)
+	if (error == 0) {
 		error = write_block(h, &s, need);
+		if (error != 0 && value != NULL && s.s_item[i].it_inum != 0)
+			(void)!ea_drop(h, ip, s.s_item[i].it_inum,
+			    s.s_item[i].it_size);
+	}
 	if (error == 0)
 		error = write_ibody(h, &s);
 	if (error == 0 && old.it_inum != 0)
-		error = ea_drop(h, ip, &old);
+		error = ea_drop(h, ip, old.it_inum, old.it_size);
 	if (error == 0)
 		error = inode_write(h, ip);
 out:
@@ -478,7 +496,8 @@ xattr_free(struct jhandle *h, struct inode *ip)
 			return error;
 		for (i = 0; i < s.s_n && error == 0; i++)
 			if (s.s_item[i].it_inum != 0)
-				error = ea_drop(h, ip, &s.s_item[i]);
+				error = ea_drop(h, ip, s.s_item[i].it_inum,
+				    s.s_item[i].it_size);
 		/* Entries of what is gone must not be seen again. */
 		s.s_n = 0;
 		if (error == 0)
@@ -496,6 +515,7 @@ xattr_set(struct qvnode *v, const char *name, const void *value, size_t len,
 {
 	struct inode *ip = inode_of(v);
 	struct ext4 *x = inode_fs(ip);
+	uint32_t credits = XATTR_CREDITS + MAP_CREDITS;
 	uint8_t *acl = NULL;
 	struct jhandle *h;
 	const char *rest;
@@ -521,7 +541,9 @@ xattr_set(struct qvnode *v, const char *name, const void *value, size_t len,
 		value = acl;
 		len = (size_t)n;
 	}
-	error = tx_begin(x, XATTR_CREDITS + MAP_CREDITS, &h);
+	if (has_incompat(x, EXT4_INCOMPAT_EA_INODE) && value != NULL)
+		credits += MAP_CREDITS + (uint32_t)to_blocks(x, len);
+	error = tx_begin(x, credits, &h);
 	if (error == 0) {
 		qmutex_lock(&ip->i_lock);
 		inode_touch(ip, QVA_CTIME);

@@ -384,6 +384,128 @@ START_TEST(room)
 }
 END_TEST
 
+/* ---- attributes with inodes of their own ------------------------------------------- */
+
+static char value[65536], got[65536];
+
+static void
+make_value(size_t len, unsigned seed)
+{
+	size_t i;
+
+	for (i = 0; i < len; i++)
+		value[i] = (char)(seed + i * 7 + i / 251);
+}
+
+static void
+set_value(const struct tree_sys *s, const char *path, const char *name,
+    size_t len, unsigned seed)
+{
+	make_value(len, seed);
+	ck_assert_int_eq(TCALL(s, SYS_setxattr, path, name, value, len, 0), 0);
+}
+
+static void
+has_value(const struct tree_sys *s, const char *path, const char *name,
+    size_t len, unsigned seed)
+{
+	make_value(len, seed);
+	ck_assert_int_eq(TCALL(s, SYS_getxattr, path, name, got, sizeof(got)),
+	    (int64_t)len);
+	ck_assert(memcmp(got, value, len) == 0);
+}
+
+static void
+must_be_clean(const char *image)
+{
+	ck_assert_int_eq(tree_run("e2fsck -fn %s >%s/fsck 2>&1 || "
+				  "{ head -40 %s/fsck; exit 1; }",
+			     image, dir, dir),
+	    0);
+}
+
+START_TEST(large_attributes)
+{
+	static const char *const kinds[] = { "", "-b 1024", "-O bigalloc",
+		"-O ^extent,^64bit", "-O ^has_journal", "-O ^metadata_csum" };
+	char image[3100], file[3100], path[100];
+	struct tree_sys s = { 0 };
+	struct quern_proc *p;
+	struct quern *k;
+	unsigned i;
+	int fd;
+
+	snprintf(image, sizeof(image), "%s/large%d", dir, _i);
+	ck_assert_int_eq(tree_run("mke2fs -q -F -t ext4 -O ea_inode %s %s 32M "
+				  ">/dev/null 2>&1",
+			     kinds[_i], image),
+	    0);
+	k = make_kernel(&p);
+	ck_assert_int_eq(mount_image(p, image, 0), 0);
+	s.ts_proc = p;
+	ck_assert_int_eq(TCALL(&s, SYS_mknod, "/mnt/f", S_IFREG | 0600, 0), 0);
+	set_value(&s, "/mnt/f", "user.big", 60000, 1);
+	set_value(&s, "/mnt/f", "user.small", 5, 2);
+	set_value(&s, "/mnt/f", "user.biggest", 65536, 3);
+	has_value(&s, "/mnt/f", "user.big", 60000, 1);
+	/* Another value, and one that needs no inode any more. */
+	set_value(&s, "/mnt/f", "user.biggest", 20001, 4);
+	set_value(&s, "/mnt/f", "user.other", 9000, 5);
+	set_value(&s, "/mnt/f", "user.other", 9, 6);
+	/* Many that would each fit, but not together. */
+	for (i = 0; i < 6; i++) {
+		snprintf(path, sizeof(path), "user.many%u", i);
+		set_value(&s, "/mnt/f", path, 700, i);
+	}
+	/* Files that go with what they have. */
+	for (i = 0; i < 10; i++) {
+		snprintf(path, sizeof(path), "/mnt/gone%u", i);
+		ck_assert_int_eq(TCALL(&s, SYS_mkdir, path, 0700), 0);
+		set_value(&s, path, "user.x", 8000 + i, i);
+	}
+	for (i = 0; i < 9; i++) {
+		snprintf(path, sizeof(path), "/mnt/gone%u", i);
+		ck_assert_int_eq(TCALL(&s, SYS_rmdir, path), 0);
+	}
+	end_kernel(k, p);
+	must_be_clean(image);
+	make_value(60000, 1);
+	ck_assert_int_eq(tree_run("debugfs -R 'ea_get -f %s/value /f user.big' "
+				  "%s >/dev/null 2>&1",
+			     dir, image),
+	    0);
+	snprintf(file, sizeof(file), "%s/value", dir);
+	fd = open(file, O_RDONLY | O_CLOEXEC);
+	ck_assert_int_eq(read(fd, got, sizeof(got)), 60000);
+	close(fd);
+	ck_assert(memcmp(got, value, 60000) == 0);
+	k = make_kernel(&p);
+	ck_assert_int_eq(mount_image(p, image, 0), 0);
+	s.ts_proc = p;
+	has_value(&s, "/mnt/f", "user.big", 60000, 1);
+	has_value(&s, "/mnt/f", "user.small", 5, 2);
+	has_value(&s, "/mnt/f", "user.biggest", 20001, 4);
+	has_value(&s, "/mnt/f", "user.other", 9, 6);
+	has_value(&s, "/mnt/f", "user.many3", 700, 3);
+	has_value(&s, "/mnt/gone9", "user.x", 8009, 9);
+	ck_assert_int_eq(TCALL(&s, SYS_removexattr, "/mnt/f", "user.big"), 0);
+	ck_assert_int_eq(TCALL(&s, SYS_getxattr, "/mnt/f", "user.big", got, 0),
+	    -ENODATA);
+	ck_assert_int_eq(TCALL(&s, SYS_unlink, "/mnt/f"), 0);
+	ck_assert_int_eq(TCALL(&s, SYS_rmdir, "/mnt/gone9"), 0);
+	end_kernel(k, p);
+	must_be_clean(image);
+	/* Nothing is left of them. */
+	ck_assert_int_eq(tree_run("dumpe2fs -h %s 2>/dev/null | awk '"
+				  "/^Inode count/ { n = $3 } "
+				  "/^Free inodes/ { f = $3 } "
+				  "END { exit n - f > 12 }'",
+			     image),
+	    0);
+	unlink(image);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -409,6 +531,10 @@ main(void)
 	tc = tcase_create("room");
 	tcase_set_timeout(tc, 120);
 	tcase_add_loop_test(tc, room, 0, 5);
+	suite_add_tcase(s, tc);
+	tc = tcase_create("large attributes");
+	tcase_set_timeout(tc, 60);
+	tcase_add_loop_test(tc, large_attributes, 0, 6);
 	suite_add_tcase(s, tc);
 	tc = tcase_create("refuse");
 	tcase_set_timeout(tc, 60);

@@ -127,11 +127,11 @@ make_tree(void)
 	struct tree_sys host = { 0 };
 	char path[3100];
 
-	snprintf(dir, sizeof(dir), "%s",
+	snprintf(dir, sizeof(dir), "%s/ext4.XXXXXX",
 	    getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp");
+	if (mkdtemp(dir) == NULL)
+		abort();
 	snprintf(path, sizeof(path), "%s/tree", dir);
-	if (want.tt_p != NULL)
-		return;
 	tree_make(path, 1, 150);
 	tree_list(&host, path, &want);
 }
@@ -545,5 +545,6 @@ main(void)
 	srunner_run_all(sr, CK_NORMAL);
 	failed = srunner_ntests_failed(sr);
 	srunner_free(sr);
+	tree_run("rm -rf %s", dir);
 	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -67,8 +67,9 @@ end_kernel(struct quern *k, struct quern_proc *p)
 static void
 make_image(const char *options)
 {
-	snprintf(image, sizeof(image), "%s/mount.img",
-	    getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp");
+	snprintf(image, sizeof(image), "%s/mount%d.img",
+	    getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp",
+	    (int)getpid());
 	ck_assert_int_eq(tree_run("mke2fs -q -F -t ext4 %s %s 16M "
 				  ">/dev/null 2>&1",
 			     options, image),

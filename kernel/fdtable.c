@@ -25,13 +25,15 @@ struct fdarray {
 	struct qfile *fa_file[];        /* [a] */
 };
 
-/* On a line of its own: two processes must not be in each other's way. */
 struct qfdtable {
-	uint32_t fd_refs __attribute__((aligned(64))); /* [a] */
+	uint32_t fd_refs; /* [a] */
 	struct qspin fd_lock;
 	struct fdarray *fd_arr; /* [a] changed under the lock */
 	uint32_t fd_next;
+	uint8_t fd_pad[28]; /* two processes' are on lines of their own */
 };
+
+_Static_assert(sizeof(struct qfdtable) == 64, "lines of their own");
 
 static const struct qtag tag_fdtable = { "fdtable" };
 

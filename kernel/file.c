@@ -37,9 +37,12 @@ static const struct qtag tag_file = { "file" };
  * preempted, so no lock is needed.
  */
 struct file_cache {
-	struct qfile *fc_free __attribute__((aligned(64))); /* by f_obj */
+	struct qfile *fc_free; /* linked by f_obj */
 	uint32_t fc_n;
+	uint8_t fc_pad[52];
 };
+
+_Static_assert(sizeof(struct file_cache) == 64, "lines of their own");
 
 /* A vCPU keeps up to the first, and fetches and returns the second at a time. */
 #define CACHE_MAX   48u

@@ -22,14 +22,16 @@ const char fs_command_usage[] =
     "Look at the files of a disk image, or change them, without mounting it.\n"
     "IMAGE is a file, or what a disk is named by (nbd://HOST/EXPORT).\n"
     "\n"
-    "  ls [-laR1] [PATH...]      list files\n"
+    "  ls [-laR1] [--json] [PATH...]\n"
+    "                            list files\n"
     "  cat PATH...               print files\n"
-    "  stat PATH...              attributes\n"
+    "  stat [--json] PATH...     attributes\n"
     "  get PATH... TO            copy out of the image, as cp -a\n"
     "  put PATH... TO            copy into the image, as cp -a\n"
-    "  find [PATH...]            every file below\n"
-    "  df                        room\n"
-    "  info                      what the image is\n"
+    "  find [--json] [PATH...]   every file below\n"
+    "  du [-as] [PATH...]        room that files take, in KiB\n"
+    "  df [--json]               room\n"
+    "  info [--json]             what the image is\n"
     "  write PATH                standard input into a file\n"
     "  mkdir [-p] PATH...        make directories\n"
     "  rm [-rf] PATH...          remove files\n"
@@ -39,7 +41,9 @@ const char fs_command_usage[] =
     "  cp [-ar] FROM... TO       copy within the image\n"
     "  mv FROM... TO             move files\n"
     "  ln [-s] TARGET PATH       make another name, or a symlink\n"
-    "  chmod MODE PATH...        set permissions (octal)\n"
+    "  chmod [-R] MODE PATH...   set permissions (644 or u+x,go=rX)\n"
+    "  chown [-Rh] UID[:GID] PATH...\n"
+    "                            set owners\n"
     "  touch PATH...             make files, or set their times\n"
     "  truncate SIZE PATH...     cut or lengthen files\n"
     "  script [-k] FILE          commands, one a line (-: standard input)\n"
@@ -95,9 +99,10 @@ fs_stopped(const struct fs *f)
 
 /* "quern fs: " and, in a script, where; after what has been printed so far. */
 static void
-begin_message(const struct fs *f)
+begin_message(struct fs *f)
 {
 	fflush(stdout);
+	fs_progress_hide(f);
 	fputs("quern fs: ", stderr);
 	if (f->f_script != NULL)
 		fprintf(stderr, "%s:%u: ", f->f_script, f->f_line);
@@ -108,7 +113,7 @@ fs_complain(struct fs *f, const char *what, const char *why)
 {
 	f->f_status = 1;
 	/* A reader that has gone away is the signal's to tell. */
-	if (caught == SIGPIPE)
+	if (caught == SIGPIPE || f->f_quiet)
 		return;
 	begin_message(f);
 	fprintf(stderr, "%s: %s: %s\n", f->f_command, what, why);
@@ -139,10 +144,12 @@ log_line(void *arg, int level, const char *line)
 
 	if (level > QUERN_LOG_WARN)
 		return;
-	if (f->f_opening)
+	if (f->f_opening) {
 		snprintf(f->f_why, sizeof(f->f_why), "%s", line);
-	else
-		fprintf(stderr, "quern fs: %s\n", line);
+		return;
+	}
+	fs_progress_hide(f);
+	fprintf(stderr, "quern fs: %s\n", line);
 }
 
 /* The image can't be opened. */
@@ -478,7 +485,7 @@ fs_find_command(const char *name)
 {
 	const struct fs_command *tables[] = { fs_read_commands,
 		fs_write_commands, fs_copy_commands, fs_tar_commands,
-		fs_script_commands };
+		fs_script_commands, fs_attr_commands, fs_usage_commands };
 	const struct fs_command *c;
 	unsigned i;
 

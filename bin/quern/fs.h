@@ -12,6 +12,13 @@
 #include <quern/quern.h>
 #include <quern/abi/stat.h>
 
+/* How far a command is, fsprogress.c's. */
+struct fs_progress {
+	bool pr_on, pr_shown;
+	int64_t pr_done, pr_total; /* bytes; total 0: not known */
+	int64_t pr_start, pr_drawn;
+};
+
 /* An image that is open, and how a command tells what went wrong. */
 struct fs {
 	struct quern *f_k;
@@ -26,6 +33,8 @@ struct fs {
 	bool f_stop;           /* what failed will fail for all that follows */
 	const char *f_script;  /* its name while one runs, and the line */
 	unsigned f_line;
+	struct fs_progress f_progress;
+	bool f_quiet; /* no messages now */
 };
 
 /* The longest path that commands build. */
@@ -39,6 +48,15 @@ void fs_error(struct fs *f, const char *what, int64_t error);
 
 /* The same with a text of its own. */
 void fs_complain(struct fs *f, const char *what, const char *why);
+
+/*
+ * Show on a terminal how far a long command is, of `total` bytes (0: not known):
+ * begin, count what has been done, take it away for a message, end.
+ */
+void fs_progress_begin(struct fs *f, int64_t total);
+void fs_progress(struct fs *f, int64_t bytes);
+void fs_progress_hide(struct fs *f);
+void fs_progress_end(struct fs *f);
 
 /* Is it over: a signal came, or f_stop is set?  Asked before each step. */
 bool fs_stopped(const struct fs *f);
@@ -95,7 +113,8 @@ struct fs_command {
 
 /* The tables of the files, each ended by a NULL name. */
 extern const struct fs_command fs_read_commands[], fs_write_commands[],
-    fs_copy_commands[], fs_tar_commands[], fs_script_commands[];
+    fs_copy_commands[], fs_tar_commands[], fs_script_commands[],
+    fs_attr_commands[], fs_usage_commands[];
 
 /* The command of that name, or NULL. */
 const struct fs_command *fs_find_command(const char *name);

@@ -195,6 +195,7 @@ copy_range(struct copy *c, int in, int out, int64_t off, int64_t end)
 			}
 		}
 		off += n;
+		fs_progress(c->c_f, n);
 	}
 	return off;
 }
@@ -452,6 +453,52 @@ copy_argument(struct copy *c, const char *from, const char *to, bool into)
 	copy_tree(c, &st, true);
 }
 
+/* The bytes of the files in c_src, for the terminal. */
+static int64_t
+count_tree(struct copy *c, const struct q_stat *st)
+{
+	struct fs_entry *e;
+	int64_t sum = 0;
+	size_t i, n, len;
+
+	if ((st->st_mode & Q_S_IFMT) == Q_S_IFREG)
+		return st->st_size;
+	if ((st->st_mode & Q_S_IFMT) != Q_S_IFDIR || !c->c_deep)
+		return 0;
+	e = c->c_from->s_list(c->c_f, c->c_src, &n);
+	for (i = 0; i < n && !fs_stopped(c->c_f); i++) {
+		len = fs_push(c->c_f, c->c_src, e[i].e_name);
+		if (len != 0) {
+			sum += count_tree(c, &e[i].e_st);
+			fs_pop(c->c_src, len);
+		}
+	}
+	fs_free_list(e, n);
+	return sum;
+}
+
+/* What goes wrong meanwhile will again, and is told then. */
+static void
+begin_progress(struct copy *c, int n, char **from)
+{
+	int status = c->c_f->f_status;
+	struct q_stat st;
+	int64_t sum = 0;
+
+	if (isatty(STDERR_FILENO) != 1)
+		return;
+	c->c_f->f_quiet = true;
+	for (; n > 0; n--, from++)
+		if (strlen(*from) < FS_PATH_MAX &&
+		    c->c_from->s_lstat(c->c_f, *from, &st) == 0) {
+			strcpy(c->c_src, *from);
+			sum += count_tree(c, &st);
+		}
+	c->c_f->f_quiet = false;
+	c->c_f->f_status = status;
+	fs_progress_begin(c->c_f, sum);
+}
+
 /* `keep`: do as cp -a without being told. */
 static void
 copy_command(struct fs *f, int argc, char **argv, const struct fs_side *from,
@@ -485,11 +532,13 @@ copy_command(struct fs *f, int argc, char **argv, const struct fs_side *from,
 	(void)quern_umask(f->f_p, 0);
 	into = to->s_stat(f, last, &st) == 0 &&
 	    (st.st_mode & Q_S_IFMT) == Q_S_IFDIR;
+	begin_progress(c, argc - 1 - optind, argv + optind);
 	if (!into && argc - optind > 2)
 		fs_error(f, last, -ENOTDIR);
 	else
 		for (i = optind; i < argc - 1 && !fs_stopped(f); i++)
 			copy_argument(c, argv[i], last, into);
+	fs_progress_end(f);
 	(void)quern_umask(f->f_p, 022);
 	tdestroy(c->c_links, free_link);
 	free(c);

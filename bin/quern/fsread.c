@@ -10,7 +10,7 @@
 
 #include <quern/abi/fcntl.h>
 
-#include "fs.h"
+#include "fsjson.h"
 #include "quern.h"
 
 #define BLOCK 262144
@@ -21,6 +21,7 @@ static char block[BLOCK];
 
 struct ls {
 	bool l_long, l_all, l_deep;
+	struct fs_json *l_json; /* or NULL */
 };
 
 /* The target of a symlink. */
@@ -60,6 +61,18 @@ print_long(struct fs *f, const char *dir, const char *name,
 	putchar('\n');
 }
 
+static void
+json_entry(struct fs *f, const struct ls *ls, char *dir,
+    const struct fs_entry *e)
+{
+	size_t len = fs_push(f, dir, e->e_name);
+
+	if (len != 0) {
+		json_file(ls->l_json, f, dir, &e->e_st);
+		fs_pop(dir, len);
+	}
+}
+
 /* `dir` of FS_PATH_MAX is changed meanwhile. */
 static void
 ls_dir(struct fs *f, char *dir, const struct ls *ls, bool header)
@@ -68,17 +81,20 @@ ls_dir(struct fs *f, char *dir, const struct ls *ls, bool header)
 	size_t i, n, len;
 
 	e = fs_list(f, dir, ls->l_all, &n);
-	if (header)
+	if (header && ls->l_json == NULL)
 		printf("%s:\n", dir);
 	for (i = 0; i < n; i++)
-		if (ls->l_long)
+		if (ls->l_json != NULL)
+			json_entry(f, ls, dir, &e[i]);
+		else if (ls->l_long)
 			print_long(f, dir, e[i].e_name, &e[i].e_st);
 		else
 			puts(e[i].e_name);
 	for (i = 0; i < n && ls->l_deep && !fs_stopped(f); i++)
 		if ((e[i].e_st.st_mode & Q_S_IFMT) == Q_S_IFDIR &&
 		    (len = fs_push(f, dir, e[i].e_name)) != 0) {
-			putchar('\n');
+			if (ls->l_json == NULL)
+				putchar('\n');
 			ls_dir(f, dir, ls, true);
 			fs_pop(dir, len);
 		}
@@ -99,6 +115,8 @@ ls_one(struct fs *f, const char *path, const struct ls *ls, bool header)
 		fs_error(f, path, error);
 	else if ((st.st_mode & Q_S_IFMT) == Q_S_IFDIR)
 		ls_dir(f, dir, ls, header);
+	else if (ls->l_json != NULL)
+		json_file(ls->l_json, f, path, &st);
 	else if (ls->l_long)
 		print_long(f, "", path, &st);
 	else
@@ -108,28 +126,36 @@ ls_one(struct fs *f, const char *path, const struct ls *ls, bool header)
 static void
 cmd_ls(struct fs *f, int argc, char **argv)
 {
+	struct fs_json j = { 0 };
 	struct ls ls = { 0 };
 	int opt, i;
 
 	optind = 0;
-	while ((opt = getopt(argc, argv, "laR1")) != -1)
+	while (
+	    (opt = getopt_long(argc, argv, "laR1", fs_json_option, NULL)) != -1)
 		if (opt == 'l')
 			ls.l_long = true;
 		else if (opt == 'a')
 			ls.l_all = true;
 		else if (opt == 'R')
 			ls.l_deep = true;
+		else if (opt == FS_JSON)
+			ls.l_json = &j;
 		else if (opt != '1') {
 			fs_usage(f);
 			return;
 		}
+	if (ls.l_json != NULL)
+		json_open(&j, NULL, '[');
 	if (optind == argc)
 		ls_one(f, "/", &ls, ls.l_deep);
 	for (i = optind; i < argc; i++) {
-		if (i > optind)
+		if (i > optind && ls.l_json == NULL)
 			putchar('\n');
 		ls_one(f, argv[i], &ls, ls.l_deep || argc - optind > 1);
 	}
+	if (ls.l_json != NULL)
+		json_close(&j);
 }
 
 /* ---- cat ------------------------------------------------------------------------ */
@@ -178,7 +204,7 @@ cmd_cat(struct fs *f, int argc, char **argv)
 		cat(f, argv[i]);
 }
 
-/* ---- stat, find, df, info ----------------------------------------------------------- */
+/* ---- stat, find ----------------------------------------------------------- */
 
 static void
 print_time(const char *name, const struct q_timespec *ts)
@@ -193,137 +219,110 @@ print_time(const char *name, const struct q_timespec *ts)
 }
 
 static void
-cmd_stat(struct fs *f, int argc, char **argv)
+print_stat(struct fs *f, const char *path, const struct q_stat *st)
 {
-	struct q_stat st;
 	char mode[11];
-	int i, error;
 
-	if (argc < 2)
-		fs_usage(f);
-	for (i = 1; i < argc; i++) {
-		error = quern_lstat(f->f_p, argv[i], &st);
-		if (error != 0) {
-			fs_error(f, argv[i], error);
-			continue;
-		}
-		fs_mode_string(st.st_mode, mode);
-		printf("  File: %s", argv[i]);
-		if ((st.st_mode & Q_S_IFMT) == Q_S_IFLNK)
-			print_target(f, argv[i]);
-		printf("\n  Size: %lld  Blocks: %lld  Inode: %llu  Links: "
-		       "%llu\n",
-		    (long long)st.st_size, (long long)st.st_blocks,
-		    (unsigned long long)st.st_ino,
-		    (unsigned long long)st.st_nlink);
-		printf("Access: (%04o/%s)  Uid: %u  Gid: %u\n",
-		    st.st_mode & 07777, mode, st.st_uid, st.st_gid);
-		print_time("Access", &st.st_atim);
-		print_time("Modify", &st.st_mtim);
-		print_time("Change", &st.st_ctim);
-	}
+	fs_mode_string(st->st_mode, mode);
+	printf("  File: %s", path);
+	if ((st->st_mode & Q_S_IFMT) == Q_S_IFLNK)
+		print_target(f, path);
+	printf("\n  Size: %lld  Blocks: %lld  Inode: %llu  Links: %llu\n",
+	    (long long)st->st_size, (long long)st->st_blocks,
+	    (unsigned long long)st->st_ino, (unsigned long long)st->st_nlink);
+	printf("Access: (%04o/%s)  Uid: %u  Gid: %u\n", st->st_mode & 07777,
+	    mode, st->st_uid, st->st_gid);
+	print_time("Access", &st->st_atim);
+	print_time("Modify", &st->st_mtim);
+	print_time("Change", &st->st_ctim);
 }
 
-/* `path` of FS_PATH_MAX is changed meanwhile. */
 static void
-find_below(struct fs *f, char *path)
+cmd_stat(struct fs *f, int argc, char **argv)
+{
+	struct fs_json j = { 0 };
+	struct q_stat st;
+	bool json;
+	int i, error;
+
+	if (!fs_only_json(f, argc, argv, &json))
+		return;
+	if (optind == argc) {
+		fs_usage(f);
+		return;
+	}
+	if (json)
+		json_open(&j, NULL, '[');
+	for (i = optind; i < argc; i++) {
+		error = quern_lstat(f->f_p, argv[i], &st);
+		if (error != 0)
+			fs_error(f, argv[i], error);
+		else if (json)
+			json_file(&j, f, argv[i], &st);
+		else
+			print_stat(f, argv[i], &st);
+	}
+	if (json)
+		json_close(&j);
+}
+
+/* `path` of FS_PATH_MAX is changed meanwhile; `j` or NULL. */
+static void
+find_below(struct fs *f, char *path, const struct q_stat *st, struct fs_json *j)
 {
 	struct fs_entry *e;
 	size_t i, n, len;
 
-	puts(path);
+	if (j != NULL)
+		json_file(j, f, path, st);
+	else
+		puts(path);
+	if ((st->st_mode & Q_S_IFMT) != Q_S_IFDIR)
+		return;
 	e = fs_list(f, path, true, &n);
 	for (i = 0; i < n && !fs_stopped(f); i++) {
 		len = fs_push(f, path, e[i].e_name);
-		if (len == 0)
-			continue;
-		if ((e[i].e_st.st_mode & Q_S_IFMT) == Q_S_IFDIR)
-			find_below(f, path);
-		else
-			puts(path);
-		fs_pop(path, len);
+		if (len != 0) {
+			find_below(f, path, &e[i].e_st, j);
+			fs_pop(path, len);
+		}
 	}
 	fs_free_list(e, n);
 }
 
 static void
-cmd_find(struct fs *f, int argc, char **argv)
+find_from(struct fs *f, const char *from, struct fs_json *j)
 {
-	char path[FS_PATH_MAX] = "/";
+	char path[FS_PATH_MAX];
 	struct q_stat st;
-	int i, error;
-
-	if (argc < 2)
-		find_below(f, path);
-	for (i = 1; i < argc; i++) {
-		if (!fs_set_path(f, path, argv[i]))
-			continue;
-		error = quern_lstat(f->f_p, path, &st);
-		if (error != 0)
-			fs_error(f, path, error);
-		else if ((st.st_mode & Q_S_IFMT) == Q_S_IFDIR)
-			find_below(f, path);
-		else
-			puts(path);
-	}
-}
-
-static void
-cmd_df(struct fs *f, int argc, char **argv)
-{
-	unsigned long long unit, used;
-	struct q_statfs st;
-	int error = quern_statfs(f->f_p, "/", &st);
-
-	(void)argv;
-	if (argc > 1) {
-		fs_usage(f);
-		return;
-	}
-	if (error != 0) {
-		fs_error(f, "/", error);
-		return;
-	}
-	unit = (unsigned long long)st.f_bsize;
-	used = st.f_blocks - st.f_bfree;
-	printf("%12s %12s %12s %5s %12s %12s\n", "1K-blocks", "Used",
-	    "Available", "Use%", "Inodes", "IFree");
-	printf("%12llu %12llu %12llu %4llu%% %12llu %12llu\n",
-	    st.f_blocks * unit / 1024, used * unit / 1024,
-	    st.f_bavail * unit / 1024,
-	    used + st.f_bavail != 0 ?
-		(used * 100 + used + st.f_bavail - 1) / (used + st.f_bavail) :
-		0,
-	    (unsigned long long)st.f_files, (unsigned long long)st.f_ffree);
-}
-
-static void
-cmd_info(struct fs *f, int argc, char **argv)
-{
-	struct quern_disk_info di;
-	struct q_statfs st;
 	int error;
 
-	(void)argv;
-	if (argc > 1) {
-		fs_usage(f);
+	if (!fs_set_path(f, path, from))
 		return;
-	}
-	error = quern_disk_info(f->f_disk, &di);
-	if (error == 0)
-		error = quern_statfs(f->f_p, "/", &st);
-	if (error != 0) {
-		fs_error(f, "/", error);
+	error = quern_lstat(f->f_p, path, &st);
+	if (error != 0)
+		fs_error(f, path, error);
+	else
+		find_below(f, path, &st, j);
+}
+
+static void
+cmd_find(struct fs *f, int argc, char **argv)
+{
+	struct fs_json j = { 0 };
+	bool json;
+	int i;
+
+	if (!fs_only_json(f, argc, argv, &json))
 		return;
-	}
-	printf("disk: %llu bytes, sectors of %u%s\n",
-	    (unsigned long long)di.di_size, di.di_sector,
-	    (di.di_flags & QUERN_DISK_RDONLY) != 0 ? ", read-only" : "");
-	printf("file system: magic 0x%llx, blocks of %lld, %llu of %llu free\n",
-	    (unsigned long long)st.f_type, (long long)st.f_bsize,
-	    (unsigned long long)st.f_bfree, (unsigned long long)st.f_blocks);
-	printf("inodes: %llu of %llu free\n", (unsigned long long)st.f_ffree,
-	    (unsigned long long)st.f_files);
+	if (json)
+		json_open(&j, NULL, '[');
+	if (optind == argc)
+		find_from(f, "/", json ? &j : NULL);
+	for (i = optind; i < argc && !fs_stopped(f); i++)
+		find_from(f, argv[i], json ? &j : NULL);
+	if (json)
+		json_close(&j);
 }
 
 const struct fs_command fs_read_commands[] = {
@@ -331,7 +330,5 @@ const struct fs_command fs_read_commands[] = {
 	{ "cat", cmd_cat, false, NULL },
 	{ "stat", cmd_stat, false, NULL },
 	{ "find", cmd_find, false, NULL },
-	{ "df", cmd_df, false, NULL },
-	{ "info", cmd_info, false, NULL },
 	{ NULL, NULL, false, NULL },
 };

@@ -53,6 +53,8 @@ write_some(struct archive *a, void *arg, const void *buf, size_t len)
 	while (n < 0 && errno == EINTR && !fs_stopped(t->t_f));
 	if (n < 0)
 		archive_set_error(a, errno, "%s", strerror(errno));
+	else
+		fs_progress(t->t_f, n);
 	return n;
 }
 
@@ -421,10 +423,13 @@ cmd_tar(struct fs *f, int argc, char **argv)
 		(void)setlocale(LC_CTYPE, "C.UTF-8");
 		(void)quern_umask(f->f_p, 0);
 		fflush(stdout);
-		if (o.t_create)
+		if (o.t_create) {
+			fs_progress_begin(f, 0);
 			create(f, &o, fd, argc - optind, argv + optind);
-		else
+			fs_progress_end(f);
+		} else {
 			fs_extract(f, fd);
+		}
 		(void)quern_umask(f->f_p, 022);
 		(void)quern_chdir(f->f_p, "/");
 	}

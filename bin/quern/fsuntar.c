@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <quern/abi/fcntl.h>
@@ -53,6 +54,8 @@ read_some(struct archive *a, void *arg, const void **bufp)
 	if (n < 0)
 		archive_set_error(a, errno, "%s", strerror(errno));
 	*bufp = x->x_buf;
+	if (n > 0)
+		fs_progress(x->x_f, n);
 	return n;
 }
 
@@ -395,6 +398,7 @@ fs_extract(struct fs *f, int in)
 {
 	struct extract *x = fs_grow(NULL, sizeof(*x));
 	struct archive_entry *e;
+	struct stat st;
 	int r = ARCHIVE_FATAL;
 
 	memset(x, 0, offsetof(struct extract, x_path));
@@ -413,6 +417,8 @@ fs_extract(struct fs *f, int in)
 	if (lseek(in, 0, SEEK_CUR) >= 0)
 		(void)archive_read_set_seek_callback(x->x_a, seek_to);
 	(void)archive_read_set_callback_data(x->x_a, x);
+	fs_progress_begin(f,
+	    fstat(in, &st) == 0 && S_ISREG(st.st_mode) ? st.st_size : 0);
 	if (archive_read_open1(x->x_a) == ARCHIVE_OK)
 		while (!fs_stopped(f) &&
 		    (r = archive_read_next_header(x->x_a, &e)) >=
@@ -428,6 +434,7 @@ fs_extract(struct fs *f, int in)
 	if (r != ARCHIVE_EOF && !fs_stopped(f))
 		fs_archive_error(f, x->x_a, NULL);
 	finish_dirs(x);
+	fs_progress_end(f);
 	(void)archive_read_free(x->x_a);
 	free(x);
 }

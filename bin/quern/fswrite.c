@@ -80,8 +80,12 @@ cmd_mkdir(struct fs *f, int argc, char **argv)
 
 	optind = 0;
 	while ((opt = getopt(argc, argv, "p")) != -1)
-		if (opt == 'p')
+		if (opt == 'p') {
 			parents = true;
+		} else {
+			fs_usage(f);
+			return;
+		}
 	if (optind == argc)
 		fs_usage(f);
 	for (i = optind; i < argc; i++)
@@ -129,6 +133,10 @@ cmd_rm(struct fs *f, int argc, char **argv)
 
 	optind = 0;
 	while ((opt = getopt(argc, argv, "rRf")) != -1) {
+		if (opt == '?') {
+			fs_usage(f);
+			return;
+		}
 		deep = deep || opt == 'r' || opt == 'R';
 		force = force || opt == 'f';
 	}
@@ -176,8 +184,11 @@ cmd_ln(struct fs *f, int argc, char **argv)
 	int opt, error;
 
 	optind = 0;
-	while ((opt = getopt(argc, argv, "s")) != -1)
-		soft = soft || opt == 's';
+	while ((opt = getopt(argc, argv, "s")) != -1) {
+		if (opt == '?')
+			argc = 0;
+		soft = true;
+	}
 	if (argc - optind != 2) {
 		fs_usage(f);
 		return;
@@ -186,29 +197,6 @@ cmd_ln(struct fs *f, int argc, char **argv)
 		       quern_link(f->f_p, argv[optind], argv[optind + 1]);
 	if (error != 0)
 		fs_error(f, argv[optind + 1], error);
-}
-
-static void
-cmd_chmod(struct fs *f, int argc, char **argv)
-{
-	unsigned long mode;
-	char *end;
-	int i, error;
-
-	if (argc < 3) {
-		fs_usage(f);
-		return;
-	}
-	mode = strtoul(argv[1], &end, 8);
-	if (*end != '\0' || end == argv[1] || mode > 07777) {
-		fs_error(f, argv[1], -EINVAL);
-		return;
-	}
-	for (i = 2; i < argc; i++) {
-		error = quern_chmod(f->f_p, argv[i], (uint32_t)mode);
-		if (error != 0)
-			fs_error(f, argv[i], error);
-	}
 }
 
 static void
@@ -259,7 +247,6 @@ const struct fs_command fs_write_commands[] = {
 	{ "rm", cmd_rm, true, NULL },
 	{ "mv", cmd_mv, true, NULL },
 	{ "ln", cmd_ln, true, NULL },
-	{ "chmod", cmd_chmod, true, NULL },
 	{ "touch", cmd_touch, true, NULL },
 	{ "truncate", cmd_truncate, true, NULL },
 	{ NULL, NULL, false, NULL },

@@ -57,7 +57,7 @@ while [ $i -lt 3000 ]; do
 	echo "line $i of a file that takes some blocks"
 	i=$((i + 1))
 done >"$work/tree/d/e/long"
-mke2fs -q -t ext4 -b 1024 -d "$work/tree" "$img" 16M || {
+mke2fs -q -t ext4 -b 1024 -d "$work/tree" "$img" 16M >/dev/null || {
 	echo 'not ok mke2fs'
 	exit 1
 }
@@ -98,6 +98,132 @@ else
 	echo 'not ok ls -l'
 	rc=1
 fi
+is 'du' 0 '126	/d/e
+128	/d' "$img" du /d
+is 'du -s counts a file with two names once' 0 '1	/d/f' "$img" du -s /d/f /d/g
+
+# usage: shows WHAT EXPECTED COMMANDS: modes, owners and names that they print,
+# on a view of the image that forgets what is written.
+shows() {
+	printf '%s\n' "$3" >"$work/commands"
+	got=$("$quern" fs "$img,cow" script "$work/commands" 2>&1 |
+	    awk '{ print $1, $3, $4, $8 }')
+	if [ "$got" = "$2" ]; then
+		echo "ok $1"
+	else
+		echo "not ok $1: $got"
+		rc=1
+	fi
+}
+
+shows 'chmod with letters' '-rwx---r-- 0 0 /d/f
+drwx--S--- 0 0 d
+drwx------ 0 0 lost+found' 'chmod 642 /d/f
+chmod u+x,g-r,o=rX,o-x /d/f
+ls -l /d/f
+chmod 2755 /d
+chmod a=,u=rwX /d
+ls -l /'
+shows 'chmod -R' 'drwxrwx--- 0 0 e
+-rw-rw---- 0 0 f
+-rw-rw---- 0 0 g
+lrwxrwxrwx 0 0 l' 'chmod -R g=u,o= /d
+ls -l /d'
+shows 'chown' 'drwxr-xr-x 0 0 e
+-rw-r----- 12 56 f
+-rw-r----- 12 56 g
+lrwxrwxrwx 78 0 l' 'chown 12:34 /d/f
+chown :56 /d/l
+chown -h 78 /d/l
+ls -l /d'
+shows 'chown -R' 'drwxr-xr-x 9 7 e
+-rw-r----- 9 7 f
+-rw-r----- 9 7 g
+lrwxrwxrwx 9 7 l' 'chown -R 9:7 /
+ls -l /d'
+says 'no mode' 1 'chmod: u~x: is no mode' "$img" chmod u~x /d
+says 'no owner' 1 'chown: root: is no owner' "$img" chown root /d
+says 'no such file' 1 'chown: /no: No such file' "$img" chown -R 1 /no
+for c in rm mkdir ln chown; do
+	"$quern" fs "$img" $c -z /d /d2 2>/dev/null
+	if [ $? = 2 ] && [ "$("$quern" fs "$img" ls /)" = 'd
+lost+found' ]; then
+		echo "ok $c with a wrong option does nothing"
+	else
+		echo "not ok $c with a wrong option"
+		rc=1
+	fi
+done
+
+is 'ls --json of nothing' 0 '[
+]' "$img" ls --json /lost+found
+got=$("$quern" fs "$img" find --json /d/l /d/g | sed 's/:"20[^"]*Z"/:T/g
+	s/"inode":[0-9]*/"inode":I/')
+if [ "$got" = '[
+{"path":"/d/l","type":"symlink","mode":"0777","inode":I,"links":1,"uid":0,"gid":0,"size":1,"blocks":0,"atime":T,"mtime":T,"ctime":T,"target":"f"},
+{"path":"/d/g","type":"file","mode":"0640","inode":I,"links":2,"uid":0,"gid":0,"size":6,"blocks":2,"atime":T,"mtime":T,"ctime":T}
+]' ]; then
+	echo 'ok find --json'
+else
+	echo "not ok find --json: $got"
+	rc=1
+fi
+if printf 'write "/x\377\t"\nls --json /\n' | "$quern" fs "$img,cow" script - |
+    grep -qF '{"path":"/x\ufffd\u0009","path_hex":"2f78ff09",'; then
+	echo 'ok a name that is not UTF-8'
+else
+	echo 'not ok a name that is not UTF-8'
+	rc=1
+fi
+# A name that needs every kind of escape, read by somebody else's JSON.
+for c in 'ls -R' 'stat /x/.' find df info; do
+	if ! perl -MJSON::PP -e 1 2>/dev/null; then
+		echo "ok $c --json # SKIP no JSON::PP"
+		continue
+	fi
+	# shellcheck disable=SC2086 # words
+	if printf 'mkdir /x\ntouch "/x/%s"\n%s --json\n' \
+	    'a\"\\'"$(printf '\001\303\244\377z')" "$c" |
+	    "$quern" fs "$img,cow" script - 2>"$work/err" |
+	    perl -MJSON::PP -e 'local $/; decode_json(<STDIN>)' 2>>"$work/err"
+	then
+		echo "ok $c --json"
+	else
+		echo "not ok $c --json"
+		sed 's/^/# /' "$work/err"
+		rc=1
+	fi
+done
+if "$quern" fs "$img" info | tr '\n' ' ' | grep -q \
+    'system: ext4, clean .*features: has_journal .*extent .*journal: clean '
+then
+	echo 'ok info'
+else
+	echo 'not ok info'
+	rc=1
+fi
+
+# Somebody has it open: known by what he prints.
+mkfifo "$work/fifo.in" "$work/fifo.out"
+exec 8<>"$work/fifo.in" 9<>"$work/fifo.out" # which wait for nobody
+"$quern" fs "$img" script "$work/fifo.in" >"$work/fifo.out" 8>&- 9>&- &
+other=$!
+echo 'find /d/f' >&8
+read -r got <&9
+says 'in use' 1 'img: in use by another program$' "$img" ls
+exec 8>&-
+if wait "$other" && [ "$got" = /d/f ]; then
+	echo 'ok the other one'
+else
+	echo 'not ok the other one'
+	rc=1
+fi
+exec 9<&-
+
+cp "$img" "$work/bad"
+printf 'XXXXXXXX' | dd of="$work/bad" bs=1 seek=1032 conv=notrunc 2>/dev/null
+says 'a damaged image' 1 'bad: Structure needs cleaning (.*' "$work/bad" ls
+
 if "$quern" fs "$img" get -r /d "$work/out" &&
     diff -r "$work/tree/d" "$work/out" &&
     [ "$(stat -c %a "$work/out/f")" = 640 ] && [ -L "$work/out/l" ]; then

@@ -10,6 +10,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pty.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -491,6 +492,55 @@ START_TEST(killed)
 }
 END_TEST
 
+/*
+ * On a terminal, how far it is, and the line is gone at the end.  (Elsewhere
+ * nothing: `must_do` wants no messages.)
+ */
+START_TEST(progress)
+{
+	bool tar = _i == 1;
+	char text[16384];
+	size_t len = 0;
+	int master, slave, status;
+	ssize_t n;
+	pid_t pid;
+
+	if (tar && no_tar())
+		return;
+	tree_make(in_work("tree"), 3, 60);
+	ck_assert_int_eq(tree_run("cd '%s' && tar -cSf tree.tar tree", work),
+	    0);
+	make_image("-t ext4", "32M");
+	ck_assert_int_eq(openpty(&master, &slave, NULL, NULL, NULL), 0);
+	pid = fork();
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0) {
+		(void)dup2(slave, 2);
+		close(master);
+		close(slave);
+		if (tar)
+			execl(quern_path(), "quern", "fs", image, "tar", "-xf",
+			    in_work("tree.tar"), NULL);
+		execl(quern_path(), "quern", "fs", image, "put",
+		    in_work("tree"), "/", NULL);
+		_exit(127);
+	}
+	close(slave);
+	/* The end of a terminal is an error. */
+	while (len < sizeof(text) - 1 &&
+	    (n = read(master, text + len, sizeof(text) - 1 - len)) > 0)
+		len += (size_t)n;
+	text[len] = '\0';
+	close(master);
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	if (status != 0 || strncmp(text, "\r  0% [  ", 9) != 0 ||
+	    strstr(text, "] 0.0 of ") == NULL || len < 4 ||
+	    strcmp(text + len - 4, "\r\033[K") != 0)
+		ck_abort_msg("%s", text);
+	must_be_clean();
+}
+END_TEST
+
 /* ---- scripts ------------------------------------------------------------------------------ */
 
 static const struct script {
@@ -581,6 +631,7 @@ main(void)
 	tcase_add_loop_test(tc, archive_format, 0, COUNT(archives));
 	tcase_add_loop_test(tc, bad_archive, 0, 4);
 	tcase_add_loop_test(tc, full, 0, 2);
+	tcase_add_loop_test(tc, progress, 0, 2);
 	tcase_add_loop_test(tc, killed, 0, COUNT(signals));
 	tcase_add_loop_test(tc, script, 0, COUNT(scripts));
 	tcase_add_test(tc, script_file);

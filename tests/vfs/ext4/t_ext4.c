@@ -6,9 +6,11 @@
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -188,6 +190,48 @@ make_user(struct quern *k, struct quern_proc *root)
 	return p;
 }
 
+/* The host's kernel lists the image as it lists the tree, where it can mount it. */
+static void
+host_reads(const char *image, const char *name, const struct tree_text *want_)
+{
+	struct tree_sys host = { .ts_notimes = true };
+	struct tree_text list = { 0 };
+	char mnt[3100];
+	const char *diff;
+
+	snprintf(mnt, sizeof(mnt), "%s/mnt_%s", dir, name);
+	mkdir(mnt, 0755);
+	if (geteuid() != 0 || unshare(CLONE_NEWNS) != 0 ||
+	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+	    tree_run("mount -o loop,ro %s %s 2>/dev/null", image, mnt) != 0) {
+		printf("SKIP: the host does not mount %s\n", name);
+		rmdir(mnt);
+		return;
+	}
+	tree_list(&host, mnt, &list);
+	diff = tree_differ(want_, &list);
+	ck_assert_msg(diff == NULL, "%s: the host reads %s", name, diff);
+	ck_assert_int_eq(umount(mnt), 0);
+	rmdir(mnt);
+	free(list.tt_p);
+}
+
+/* debugfs finds in the image what the files below `path` hold. */
+static void
+debugfs_reads(const char *image, const char *name, const char *path)
+{
+	if (geteuid() != 0) /* some files are not to be read by others */
+		return;
+	ck_assert_msg(
+	    tree_run("mkdir %s/dump && debugfs -R 'rdump / %s/dump' %s "
+		     ">/dev/null 2>&1 && cd %s && find . -type f >%s/files && "
+		     "while read -r f; do cmp \"$f\" %s/dump/\"$f\" || exit 1; "
+		     "done <%s/files",
+		dir, dir, image, path, dir, dir, dir) == 0,
+	    "%s: debugfs reads something else", name);
+	tree_run("rm -rf %s/dump", dir);
+}
+
 /* What was done to an image and to a directory of the host's is the same. */
 static void
 write_image(const char *name, const char *options, unsigned seed)
@@ -240,6 +284,8 @@ write_image(const char *name, const char *options, unsigned seed)
 	    lines == NULL ? "" : lines);
 	ck_assert_int_eq(quern_proc_destroy(s.ts_proc), 0);
 	end_kernel(k, p);
+	host_reads(image, name, &host_list);
+	debugfs_reads(image, name, path);
 	free(host_list.tt_p);
 	free(got.tt_p);
 	free(again.tt_p);

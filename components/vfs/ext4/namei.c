@@ -401,6 +401,14 @@ ext4_rename(struct qrename *r)
 		error = place_of(from, &r->r_old, ip, &a);
 	if (error == 0 && r->r_target != NULL)
 		error = place_of(to, &r->r_new, inode_of(r->r_target), &b);
+	/*
+	 * A file that is written anew and moved over the old one, unsynced: its
+	 * data are written first, though no cache is flushed for it, so that a
+	 * crash leaves the one or the other and not an empty file.
+	 */
+	if (error == 0 && r->r_target != NULL && !r->r_exchange &&
+	    qvnode_type(&ip->i_v) == Q_S_IFREG)
+		error = qpcache_sync(&ip->i_v, 0, UINT64_MAX, true);
 	if (error == 0)
 		error = tx_begin(x, 2 * NAME_CREDITS, &h);
 	if (error == 0) {

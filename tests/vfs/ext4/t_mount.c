@@ -184,6 +184,44 @@ START_TEST(no_journal_replayed)
 }
 END_TEST
 
+/* Written anew and moved over the old one: a crash leaves no empty file. */
+START_TEST(replaced)
+{
+	struct quern_proc *p, *q;
+	struct quern *k, *other;
+	char copy[3100], buf[8];
+	int fd;
+
+	make_image("");
+	snprintf(copy, sizeof(copy), "%s.copy", image);
+	k = make_kernel(quern_posix(), &p);
+	ck_assert_int_eq(mount_it(p, image, 0, ""), 0);
+	fd = quern_open(p, "/mnt/file", O_CREAT | O_WRONLY, 0644);
+	ck_assert_int_eq(quern_write(p, fd, "old", 3), 3);
+	ck_assert_int_eq(quern_fsync(p, fd), 0);
+	ck_assert_int_eq(quern_close(p, fd), 0);
+	fd = quern_open(p, "/mnt/temp", O_CREAT | O_WRONLY, 0644);
+	ck_assert_int_eq(quern_write(p, fd, "newer", 5), 5);
+	ck_assert_int_eq(quern_close(p, fd), 0);
+	ck_assert_int_eq(quern_rename(p, "/mnt/temp", "/mnt/file"), 0);
+	/* What commits that is about something else. */
+	fd = quern_open(p, "/mnt", O_RDONLY, 0);
+	ck_assert_int_eq(quern_fsync(p, fd), 0);
+	ck_assert_int_eq(quern_close(p, fd), 0);
+	ck_assert_int_eq(tree_run("cp %s %s", image, copy), 0);
+	other = make_kernel(quern_posix(), &q);
+	ck_assert_int_eq(mount_it(q, copy, 0, ""), 0);
+	fd = quern_open(q, "/mnt/file", O_RDONLY, 0);
+	ck_assert_int_eq(quern_read(q, fd, buf, sizeof(buf)), 5);
+	ck_assert(memcmp(buf, "newer", 5) == 0);
+	ck_assert_int_eq(quern_close(q, fd), 0);
+	end_kernel(other, q);
+	end_kernel(k, p);
+	tree_run("rm -f %s", copy);
+	must_be_clean();
+}
+END_TEST
+
 /* ---- what is kept for the superuser ------------------------------------------------ */
 
 /* Write until it is full: how many bytes that took. */
@@ -426,6 +464,7 @@ main(void)
 	tcase_add_loop_test(tc, options, 0,
 	    (int)(sizeof(asked) / sizeof(asked[0])));
 	tcase_add_test(tc, no_journal_replayed);
+	tcase_add_test(tc, replaced);
 	tcase_add_test(tc, kept_blocks);
 	tcase_add_test(tc, twice);
 	tcase_add_test(tc, mmp);

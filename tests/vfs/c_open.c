@@ -400,6 +400,21 @@ memory_devices(struct conf *c)
 	IS(c, c_mode(c, "urandom"), S_IFCHR | 0600);
 }
 
+/* There are none; what nobody has set reads the same everywhere. */
+static void
+leases(struct conf *c)
+{
+	int fd;
+
+	OK(c, c_file(c, "f", 0600));
+	fd = c_open(c, "f", O_RDONLY, 0);
+	IS(c, SYS(c, SYS_fcntl, fd, 1025 /* F_GETLEASE */), F_UNLCK);
+	if (!c->c_host)
+		IS(c, SYS(c, SYS_fcntl, fd, 1024 /* F_SETLEASE */, F_RDLCK),
+		    -EINVAL);
+	OK(c, c_close(c, fd));
+}
+
 const struct conf_case conf_open[] = {
 	{ "open creates", creates, 0 },
 	{ "open directories", directories, 0 },
@@ -415,5 +430,6 @@ const struct conf_case conf_open[] = {
 	{ "flock", locks, 0 },
 	{ "OFD locks", range_locks, 0 },
 	{ "devices of memory", memory_devices, CONF_ROOT },
+	{ "leases", leases, 0 },
 	{ NULL, NULL, 0 },
 };

@@ -17,7 +17,7 @@ static void
 cmd_write(struct fs *f, int argc, char **argv)
 {
 	static char buf[262144];
-	int64_t n, off, w;
+	int64_t n = 0, off, w;
 	int fd;
 
 	if (argc != 2) {
@@ -30,7 +30,7 @@ cmd_write(struct fs *f, int argc, char **argv)
 		fs_error(f, argv[1], fd);
 		return;
 	}
-	while ((n = read(STDIN_FILENO, buf, sizeof(buf))) > 0)
+	while (!fs_stopped(f) && (n = read(STDIN_FILENO, buf, sizeof(buf))) > 0)
 		for (off = 0; off < n; off += w) {
 			w = quern_write(f->f_p, fd, buf + off,
 			    (size_t)(n - off));
@@ -40,7 +40,7 @@ cmd_write(struct fs *f, int argc, char **argv)
 				return;
 			}
 		}
-	if (n < 0)
+	if (n < 0 && !fs_stopped(f))
 		fs_error(f, "standard input", -errno);
 	(void)quern_close(f->f_p, fd);
 }

@@ -493,6 +493,43 @@ START_TEST(killed)
 END_TEST
 
 /*
+ * While it reads what never ends.  It has begun to when the pipe, which holds less
+ * than was written into it, takes more.
+ */
+START_TEST(killed_writing)
+{
+	static const char zeroes[65536];
+	int in[2], status, i;
+	struct run r;
+	pid_t pid;
+
+	make_image("-t ext4", "8M");
+	ck_assert_int_eq(pipe(in), 0);
+	pid = fork();
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0) {
+		(void)dup2(in[0], 0);
+		close(in[1]);
+		execl(quern_path(), "quern", "fs", image, "write", "/f", NULL);
+		_exit(127);
+	}
+	close(in[0]);
+	for (i = 0; i < 4; i++)
+		ck_assert_int_eq(write(in[1], zeroes, sizeof(zeroes)),
+		    (ssize_t)sizeof(zeroes));
+	ck_assert_int_eq(kill(pid, SIGINT), 0);
+	/* It may have been about to read. */
+	close(in[1]);
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert(WIFSIGNALED(status));
+	ck_assert_int_eq(WTERMSIG(status), SIGINT);
+	must_be_clean();
+	run_fs(&r, "stat", "/f", NULL);
+	must_do(&r);
+}
+END_TEST
+
+/*
  * On a terminal, how far it is, and the line is gone at the end.  (Elsewhere
  * nothing: `must_do` wants no messages.)
  */
@@ -632,6 +669,7 @@ main(void)
 	tcase_add_loop_test(tc, bad_archive, 0, 4);
 	tcase_add_loop_test(tc, full, 0, 2);
 	tcase_add_loop_test(tc, progress, 0, 2);
+	tcase_add_test(tc, killed_writing);
 	tcase_add_loop_test(tc, killed, 0, COUNT(signals));
 	tcase_add_loop_test(tc, script, 0, COUNT(scripts));
 	tcase_add_test(tc, script_file);

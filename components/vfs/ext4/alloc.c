@@ -576,30 +576,48 @@ free_clusters(struct jhandle *h, struct ext4 *x, uint64_t blk, uint64_t n)
 
 /* ---- promises ---------------------------------------------------------------- */
 
+/* *busyp: more may become free. */
+static bool
+try_promise(struct ext4 *x, uint64_t n, bool *busyp)
+{
+	uint64_t want, avail;
+	bool room;
+
+	qmutex_lock(&x->x_alloc);
+	*busyp = x->x_busy > 0;
+	want = n + x->x_promised + x->x_resvd;
+	avail = x->x_free - x->x_busy;
+	/* Mostly it does not matter who asks. */
+	room = want + x->x_rootresv <= avail ||
+	    want + kept_from_caller(x) <= avail;
+	if (room)
+		x->x_promised += n;
+	qmutex_unlock(&x->x_alloc);
+	return room;
+}
+
+bool
+promise_now(struct ext4 *x, uint64_t n)
+{
+	bool busy;
+
+	return try_promise(x, n, &busy);
+}
+
 int
 promise(struct ext4 *x, uint64_t n)
 {
-	uint64_t avail, root = kept_from_caller(x);
 	unsigned tries;
+	bool busy;
 
-	for (tries = 0;; tries++) {
-		bool busy;
-
-		qmutex_lock(&x->x_alloc);
-		avail = x->x_free - x->x_busy;
-		busy = x->x_busy > 0;
-		if (n + x->x_promised + x->x_resvd + root <= avail) {
-			x->x_promised += n;
-			qmutex_unlock(&x->x_alloc);
-			return 0;
-		}
-		qmutex_unlock(&x->x_alloc);
+	for (tries = 0; !try_promise(x, n, &busy); tries++) {
 		if (!busy || tries > 2)
 			return -Q_ENOSPC;
 		/* There is more once what was freed has been committed. */
 		if (journal_commit(x->x_journal, true) != 0)
 			return -Q_ENOSPC;
 	}
+	return 0;
 }
 
 void

@@ -20,8 +20,12 @@ int alloc_clusters(struct jhandle *h, struct ext4 *x, uint64_t goal,
 /* Free `n` clusters from block `blk`, their first, on. */
 int free_clusters(struct jhandle *h, struct ext4 *x, uint64_t blk, uint64_t n);
 
-/* Promise and take back.  Sleeps, may commit.  -ENOSPC. */
+/*
+ * Promise and take back.  Sleeps, may commit.  -ENOSPC.  promise_now does not
+ * commit: did it promise?
+ */
 int promise(struct ext4 *x, uint64_t n);
+bool promise_now(struct ext4 *x, uint64_t n);
 void unpromise(struct ext4 *x, uint64_t n);
 
 int alloc_trim(struct qfs *fs, uint64_t off, uint64_t len, uint64_t minlen,

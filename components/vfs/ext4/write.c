@@ -221,25 +221,45 @@ next_needed(struct inode *ip, uint64_t *cp, uint64_t end, uint64_t *np)
 	return 0;
 }
 
-/* How many promises the range needs; with `add`, up to that many are noted. */
-static int64_t
-count_needed(struct inode *ip, uint64_t c, uint64_t end, uint64_t add)
+/*
+ * How many promises the range needs; with `add`, up to that many are noted, and
+ * *sum of them have been, also if there is an error.
+ */
+static int
+count_needed(struct inode *ip, uint64_t c, uint64_t end, uint64_t add,
+    uint64_t *sum)
 {
-	uint64_t n, sum = 0;
+	uint64_t n = 0;
 	int error;
 
+	*sum = 0;
 	while ((error = next_needed(ip, &c, end, &n)) > 0) {
 		if (add > 0) {
-			if (sum + n > add)
-				n = add - sum;
+			if (*sum + n > add)
+				n = add - *sum;
 			error = n == 0 ? 0 : resv_add(ip, c, n);
 			if (error != 0 || n == 0)
 				break;
 		}
-		sum += n;
+		*sum += n;
 		c += n;
 	}
-	return error < 0 ? error : (int64_t)sum;
+	return error < 0 ? error : 0;
+}
+
+/* Note what the range needs out of `n` promises; the rest goes back. */
+static int
+note_promises(struct inode *ip, uint64_t c, uint64_t end, uint64_t n)
+{
+	uint64_t got;
+	int error;
+
+	qmutex_lock(&ip->i_lock);
+	error = count_needed(ip, c, end, n, &got);
+	qmutex_unlock(&ip->i_lock);
+	if (got < n)
+		unpromise(inode_fs(ip), n - got);
+	return error;
 }
 
 int
@@ -252,7 +272,7 @@ file_reserve(struct qvnode *v, uint64_t off, uint64_t len)
 		 end = (off + len + (UINT64_C(1) << cb) - 1) >> cb;
 	uint64_t max = inode_has(ip, EXT4_EXTENTS_FL) ? UINT32_MAX :
 							blockmap_maxblocks(x);
-	int64_t need, got;
+	uint64_t need;
 	int error;
 
 	if (inode_has(ip, EXT4_INLINE_DATA_FL)) {
@@ -263,24 +283,17 @@ file_reserve(struct qvnode *v, uint64_t off, uint64_t len)
 	}
 	if (to_blocks(x, off + len) > max)
 		return -Q_EFBIG;
-	for (;;) {
-		qmutex_lock(&ip->i_lock);
-		need = count_needed(ip, c, end, 0);
-		qmutex_unlock(&ip->i_lock);
-		if (need <= 0)
-			return (int)need;
-		/* May commit: not with the lock. */
-		error = promise(x, (uint64_t)need);
-		if (error != 0)
-			return error;
-		qmutex_lock(&ip->i_lock);
-		got = count_needed(ip, c, end, (uint64_t)need);
-		qmutex_unlock(&ip->i_lock);
-		if (got < need)
-			unpromise(x, (uint64_t)(need - (got < 0 ? 0 : got)));
-		if (got <= need)
-			return got < 0 ? (int)got : 0;
-	}
+	/* Mostly all of it is needed, and there is room. */
+	if (promise_now(x, end - c))
+		return note_promises(ip, c, end, end - c);
+	qmutex_lock(&ip->i_lock);
+	error = count_needed(ip, c, end, 0, &need);
+	qmutex_unlock(&ip->i_lock);
+	if (error != 0 || need == 0)
+		return error;
+	/* May commit: not with the lock. */
+	error = promise(x, need);
+	return error != 0 ? error : note_promises(ip, c, end, need);
 }
 
 void

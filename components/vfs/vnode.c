@@ -130,6 +130,28 @@ fs_create(struct vfs *vf, const struct qfs_type *ft, struct qfs **fsp)
 	return 0;
 }
 
+/* What could not be written while there was no memory: once more, and then go. */
+static void
+write_last(struct qfs *fs)
+{
+	struct qvnode *v;
+	unsigned tries;
+
+	for (tries = 0; tries < 3; tries++) {
+		(void)fs_sync(fs, true);
+		if (qlist_empty(&fs->fs_dirty))
+			return;
+	}
+	while ((v = vnode_next_dirty(fs, UINT64_MAX)) != NULL) {
+		qfs_log(fs, QUERN_LOG_ERR,
+		    "inode %lu: what was not written is lost", v->v_ino);
+		qspin_lock(&fs->fs_vlock);
+		qlist_del(&v->v_dirty);
+		qspin_unlock(&fs->fs_vlock);
+		qvnode_put(v);
+	}
+}
+
 void
 fs_destroy(struct vfs *vf, struct qfs *fs)
 {
@@ -137,7 +159,7 @@ fs_destroy(struct vfs *vf, struct qfs *fs)
 	watch_unmounted(vf, fs);
 	dentry_prune(vf, fs);
 	if (fs->fs_root != NULL) {
-		(void)fs_sync(fs, true);
+		write_last(fs);
 		qvnode_put(fs->fs_root);
 		fs->fs_root = NULL;
 	}
@@ -422,6 +444,9 @@ vnode_write(struct qvnode *v, bool wait)
 		before > 0) &&
 	    v->v_ops->vo_update != NULL) {
 		e = v->v_ops->vo_update(v);
+		if (e == -Q_ENOMEM)
+			__atomic_fetch_or(&v->v_flags, QV_DIRTYATTR,
+			    __ATOMIC_SEQ_CST);
 		if (error == 0)
 			error = e;
 	}

@@ -187,6 +187,8 @@ store_number(struct jhandle *h, struct inode *ip, struct qbuf *b, uint32_t i,
 	int error;
 
 	if (b == NULL) {
+		/* In memory: it must get into the inode now. */
+		h->h_changed = true;
 		put_number(ip->i_data, i, blk);
 		return 0;
 	}
@@ -226,7 +228,7 @@ new_indirect(struct jhandle *h, struct inode *ip, struct qbuf *up, uint32_t i,
 			qbuf_put(*bp);
 	}
 	if (error != 0)
-		(void)!free_meta(h, ip, NULL, blk);
+		unalloc_meta(h, ip, blk);
 	return error;
 }
 
@@ -266,7 +268,7 @@ int
 blockmap_insert(struct jhandle *h, struct inode *ip, const struct run *r)
 {
 	uint64_t i;
-	int error = 0;
+	int error = 0, e;
 
 	ip->i_last.r_len = 0;
 	for (i = 0; i < r->r_len && error == 0; i++)
@@ -274,7 +276,9 @@ blockmap_insert(struct jhandle *h, struct inode *ip, const struct run *r)
 	/* Indirect blocks that are left are found when the file shrinks. */
 	while (error != 0 && i-- > 0)
 		(void)!insert_one(h, ip, r->r_lblk + i, 0);
-	return error != 0 ? error : inode_write(h, ip);
+	/* With the indirect blocks that it has now. */
+	e = inode_write(h, ip);
+	return error != 0 ? error : e;
 }
 
 static bool

@@ -211,7 +211,7 @@ dir_append(struct jhandle *h, struct inode *dir, uint64_t *lblk,
 	if (error == 0) {
 		error = map_insert(h, dir, &r);
 		if (error != 0 && (r.r_pblk != goal || x->x_cbits == 0))
-			(void)!free_meta(h, dir, NULL, r.r_pblk);
+			unalloc_meta(h, dir, r.r_pblk);
 	}
 	if (error == 0) {
 		dir->i_v.v_size += x->x_bsize;
@@ -280,6 +280,9 @@ dir_add(struct jhandle *h, struct inode *dir, const char *name, uint32_t len,
 	int error;
 
 	qassert(!inode_has(dir, EXT4_INLINE_DATA_FL));
+	error = inode_prepare(h, dir);
+	if (error != 0)
+		return error;
 	if (inode_has(dir, EXT4_INDEX_FL))
 		error = dx_add(h, dir, name, len, ino, mode);
 	else
@@ -303,7 +306,9 @@ dir_remove(struct jhandle *h, struct inode *dir, struct dirplace *dp)
 	uint32_t n = dp->dp_off + EXT4_DIRENT_HEAD - at, was;
 	int error;
 
-	error = journal_get_write(h, b);
+	error = inode_prepare(h, dir);
+	if (error == 0)
+		error = journal_get_write(h, b);
 	if (error != 0)
 		return error;
 	qbuf_lock(b);
@@ -331,7 +336,9 @@ dir_set(struct jhandle *h, struct inode *dir, struct dirplace *dp, uint64_t ino,
 	uint32_t was;
 	int error;
 
-	error = journal_get_write(h, b);
+	error = inode_prepare(h, dir);
+	if (error == 0)
+		error = journal_get_write(h, b);
 	if (error != 0)
 		return error;
 	qbuf_lock(b);

@@ -31,8 +31,11 @@ node_open(struct jhandle *h, struct extlevel *el)
 {
 	int error;
 
-	if (el->el_buf == NULL)
+	if (el->el_buf == NULL) {
+		/* The root, in memory: it must get into the inode now. */
+		h->h_changed = true;
 		return 0;
+	}
 	error = journal_get_write(h, el->el_buf);
 	if (error == 0)
 		qbuf_lock(el->el_buf);
@@ -137,7 +140,7 @@ new_node(struct jhandle *h, struct inode *ip, uint32_t depth, uint64_t *blk,
 			qbuf_put(*bp);
 	}
 	if (error != 0) {
-		(void)!free_meta(h, ip, NULL, *blk);
+		unalloc_meta(h, ip, *blk);
 		return error;
 	}
 	qbuf_lock(*bp);

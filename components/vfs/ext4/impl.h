@@ -145,10 +145,11 @@ struct ext4 {
 };
 
 /* Bugs that the tests must find. */
-#define EXT4_DEBUG_NOORPHAN 1u /* nothing is noted as an orphan */
-#define EXT4_DEBUG_EARLY    2u /* new blocks are not unwritten ones */
-#define EXT4_DEBUG_HALVES   4u /* renaming takes two transactions */
-#define EXT4_DEBUG_REUSE    8u /* what is freed is used before the commit */
+#define EXT4_DEBUG_NOORPHAN 1u  /* nothing is noted as an orphan */
+#define EXT4_DEBUG_EARLY    2u  /* new blocks are not unwritten ones */
+#define EXT4_DEBUG_HALVES   4u  /* renaming takes two transactions */
+#define EXT4_DEBUG_REUSE    8u  /* what is freed is used before the commit */
+#define EXT4_DEBUG_NOABORT  16u /* half of a change is committed */
 
 /* Heap. */
 extern const struct qtag ext4_tag;
@@ -418,6 +419,11 @@ extern const struct qvnode_ops ext4_file_ops, ext4_dir_ops, ext4_link_ops,
 
 /* Store what is in memory into the record.  One credit.  [i] */
 int inode_write(struct jhandle *h, struct inode *ip);
+/*
+ * Have inode_write not fail later, in this transaction: for who has to change
+ * something else before.
+ */
+int inode_prepare(struct jhandle *h, struct inode *ip);
 /* The same of one that has just been allocated. */
 int inode_write_new(struct jhandle *h, struct inode *ip);
 /* Set the next orphan's number, or the time of deletion. */
@@ -439,11 +445,15 @@ void ext4_evict(struct qvnode *v);
 
 /* Have the next mount finish what is being done to it.  3 credits. */
 int orphan_add(struct jhandle *h, struct inode *ip);
+/* As inode_prepare, for what orphan_add changes besides the inode. */
+int orphan_prepare(struct jhandle *h, struct ext4 *x);
 int orphan_del(struct jhandle *h, struct inode *ip);
 /* Deal with those that are left from before. */
 int orphans_load(struct ext4 *x);
 int orphans_finish(struct ext4 *x);
 /* Write the super block within a transaction. */
+/* The buffer of the super block, and where in it. */
+int super_buf(struct ext4 *x, struct qbuf **bp, uint8_t **p);
 int super_log(struct jhandle *h, struct ext4 *x);
 int super_log_orphan(struct jhandle *h, struct ext4 *x, uint32_t ino);
 
@@ -485,6 +495,9 @@ int alloc_meta(struct jhandle *h, struct inode *ip, uint64_t goal,
     uint64_t *blk);
 int free_meta(struct jhandle *h, struct inode *ip, struct qbuf *b,
     uint64_t blk);
+
+/* Take alloc_meta back: what it was for has failed. */
+void unalloc_meta(struct jhandle *h, struct inode *ip, uint64_t blk);
 
 /* Credits that a change of a file's map may take. */
 #define MAP_CREDITS 40u
@@ -561,7 +574,19 @@ int mount_writable(struct ext4 *x);
 int mount_journal(struct ext4 *x);
 /* Stop writing: what is in memory goes to the disk. */
 void mount_end(struct ext4 *x);
-/* Close a handle, of what ended with `error`; 0 or the first error. */
+/*
+ * Has what ended with `error` been cut short after something had been changed?
+ * Who runs out of room leaves what it has changed whole.
+ */
+static inline bool
+tx_half(const struct jhandle *h, int error)
+{
+	return h->h_changed && (error == -Q_ENOMEM || error == -Q_EIO);
+}
+/*
+ * Close a handle, of what ended with `error`; 0 or the first error.  Half of a
+ * change ends all writing.
+ */
 int tx_end(struct ext4 *x, struct jhandle *h, int error);
 int tx_begin(struct ext4 *x, uint32_t credits, struct jhandle **hp);
 int ext4_sync(struct qfs *fs, bool wait);

@@ -130,6 +130,21 @@ inode_write(struct jhandle *h, struct inode *ip)
 }
 
 int
+inode_prepare(struct jhandle *h, struct inode *ip)
+{
+	struct ext4_inode *di;
+	struct qbuf *b;
+	int error;
+
+	error = inode_record(inode_fs(ip), ip->i_v.v_ino, &di, &b);
+	if (error != 0)
+		return error;
+	error = journal_get_write(h, b);
+	qbuf_put(b);
+	return error;
+}
+
+int
 inode_write_new(struct jhandle *h, struct inode *ip)
 {
 	return write_record(h, ip, true);
@@ -304,7 +319,9 @@ inode_new(struct jhandle *h, struct inode *dir, const struct qvnew *new,
 		}
 		qvnode_fail(v);
 	}
-	(void)!ifree(h, x, ino, (new->vn_mode &Q_S_IFMT) == Q_S_IFDIR);
+	/* It is the first that its handle changes. */
+	if (ifree(h, x, ino, (new->vn_mode &Q_S_IFMT) == Q_S_IFDIR) == 0)
+		h->h_changed = false;
 	return error;
 }
 
@@ -350,7 +367,7 @@ free_inode(struct inode *ip)
 	     data = isdir || qvnode_type(v) == Q_S_IFREG ||
 	    (qvnode_type(v) == Q_S_IFLNK && !inode_is_fastlink(ip));
 	struct jhandle *h;
-	int error, e;
+	int error;
 
 	error = journal_begin(x->x_journal, MAP_CREDITS, &h);
 	if (error != 0)
@@ -375,8 +392,7 @@ free_inode(struct inode *ip)
 	/* After this somebody else may have the number. */
 	if (error == 0)
 		error = ifree(h, x, v->v_ino, isdir);
-	e = journal_end(h);
-	return error != 0 ? error : e;
+	return tx_end(x, h, error);
 }
 
 void
@@ -384,10 +400,17 @@ ext4_evict(struct qvnode *v)
 {
 	struct inode *ip = inode_of(v);
 	struct ext4 *x = inode_fs(ip);
+	int error;
 
 	resv_end(ip);
-	if (v->v_nlink == 0 && x->x_journal != NULL && !qfs_rdonly(v->v_fs))
-		(void)free_inode(ip);
+	if (v->v_nlink == 0 && x->x_journal != NULL && !qfs_rdonly(v->v_fs)) {
+		/* Without memory once more; others need the list to be whole. */
+		error = free_inode(ip);
+		if (error == -Q_ENOMEM)
+			error = free_inode(ip);
+		if (error != 0 && ip->i_isorphan)
+			journal_abort(x->x_journal, error);
+	}
 	qmutex_lock(&x->x_orphan);
 	qlist_del(&ip->i_orphan);
 	qmutex_unlock(&x->x_orphan);

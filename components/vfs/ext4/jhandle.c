@@ -291,6 +291,7 @@ journal_restart(struct jhandle *h, uint32_t nblocks)
 
 	if (h->h_depth > 1)
 		return -Q_EBUSY;
+	h->h_changed = false;
 	if (j->j_super == NULL)
 		return 0;
 	qspin_lock(&j->j_lock);
@@ -539,6 +540,7 @@ journal_dirty(struct jhandle *h, struct qbuf *b)
 {
 	struct journal *j = h->h_j;
 
+	h->h_changed = true;
 	if (j->j_super == NULL) {
 		qbuf_dirty(b);
 		qspin_lock(&j->j_lock);
@@ -620,6 +622,7 @@ journal_forget(struct jhandle *h, struct qbuf *b, uint64_t blk)
 		b = qbuf_find(j->j_cache, blk);
 	else
 		blk = b->bf_blk;
+	h->h_changed = true;
 	if (j->j_super != NULL) {
 		error = add_revoke(h, blk);
 		if (error == 0 && b != NULL) {

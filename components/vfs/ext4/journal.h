@@ -80,6 +80,7 @@ struct jhandle {
 	uint32_t h_revokes;     /* records that a credit has been taken for */
 	uint32_t h_depth;       /* of journal_begin by the same thread */
 	int h_error;            /* to be returned by journal_end */
+	bool h_changed; /* something has been; cleared when that is whole */
 	struct qthread *h_thread;
 	struct qlist h_link;
 };

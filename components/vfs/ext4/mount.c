@@ -23,7 +23,8 @@ tx_end(struct ext4 *x, struct jhandle *h, int error)
 	int e;
 
 	/* Half of a change must not get to the disk. */
-	if (error == -Q_EUCLEAN || error == -Q_EIO)
+	if (error == -Q_EUCLEAN ||
+	    (tx_half(h, error) && (x->x_debug & EXT4_DEBUG_NOABORT) == 0))
 		journal_abort(x->x_journal, error);
 	e = journal_end(h);
 	return error != 0 ? error : e;
@@ -130,7 +131,7 @@ fill_super(struct ext4 *x, uint8_t *to)
 	memcpy(to, sb, sizeof(*sb));
 }
 
-static int
+int
 super_buf(struct ext4 *x, struct qbuf **bp, uint8_t **p)
 {
 	int error = blk_read(x, EXT4_SUPER_OFF >> x->x_bits, bp);

@@ -72,8 +72,11 @@ set_target(struct jhandle *h, struct inode *ip, const struct qvnew *new)
 		extent_init(ip);
 	}
 	error = alloc_meta(h, ip, 0, &r.r_pblk);
-	if (error == 0)
+	if (error == 0) {
 		error = map_insert(h, ip, &r);
+		if (error != 0)
+			unalloc_meta(h, ip, r.r_pblk);
+	}
 	qmutex_unlock(&ip->i_lock);
 	if (error == 0)
 		error = qbuf_get(x->x_bufs, r.r_pblk, &b);
@@ -141,13 +144,21 @@ make(struct jhandle *h, struct inode *dir, const struct qvnew *new,
 	return error;
 }
 
-/* It came to nothing: its eviction frees it. */
-static void
-undo(struct jhandle *h, struct inode *ip)
+/* It has no name: its eviction frees it, or the next mount. */
+static int
+nameless(struct jhandle *h, struct inode *ip)
 {
+	int error;
+
 	inode_link(ip, -(int)ip->i_v.v_nlink);
-	if (orphan_add(h, ip) == 0)
-		(void)!store(h, ip);
+	error = orphan_add(h, ip);
+	if (error == 0)
+		error = store(h, ip);
+	if (error != 0)
+		journal_abort(h->h_j, error);
+	else
+		h->h_changed = false;
+	return error;
 }
 
 int
@@ -174,6 +185,8 @@ ext4_create(struct qvnode *v, const struct qname *name, const struct qvnew *new,
 		inode_link(ip, 1);
 		error = store(h, ip);
 	}
+	/* What has been made can be freed; half of the directory can't. */
+	h->h_changed = h->h_changed && ip == NULL;
 	if (error == 0)
 		error = dir_add(h, dir, name->n_name, name->n_len,
 		    ip->i_v.v_ino, new->vn_mode);
@@ -181,8 +194,8 @@ ext4_create(struct qvnode *v, const struct qname *name, const struct qvnew *new,
 		link_dir(dir, 1);
 		error = store(h, dir);
 	}
-	if (error != 0 && ip != NULL)
-		undo(h, ip);
+	if (error != 0 && ip != NULL && !tx_half(h, error))
+		(void)!nameless(h, ip);
 	error = tx_end(x, h, error);
 	if (error != 0 && ip != NULL)
 		qvnode_put(&ip->i_v);
@@ -204,8 +217,12 @@ ext4_tmpfile(struct qvnode *v, const struct qvnew *new, struct qvnode **vp)
 		return error;
 	error = inode_new(h, dir, new, &ip);
 	if (error == 0) {
+		int e;
+
 		error = make(h, dir, new, ip);
-		undo(h, ip);
+		e = nameless(h, ip);
+		if (error == 0)
+			error = e;
 	}
 	error = tx_end(x, h, error);
 	if (error != 0 && ip != NULL)
@@ -230,7 +247,10 @@ ext4_link(struct qvnode *dv, const struct qname *name, struct qvnode *v)
 		error = tx_begin(x, NAME_CREDITS, &h);
 	if (error != 0)
 		return error;
-	error = dir_add(h, dir, name->n_name, name->n_len, v->v_ino, v->v_mode);
+	error = inode_prepare(h, ip);
+	if (error == 0)
+		error = dir_add(h, dir, name->n_name, name->n_len, v->v_ino,
+		    v->v_mode);
 	if (error == 0) {
 		inode_link(ip, 1);
 		if (v->v_nlink == 1)
@@ -293,7 +313,11 @@ ext4_unlink(struct qvnode *dv, const struct qname *name, struct qvnode *v)
 		return error;
 	error = tx_begin(x, NAME_CREDITS, &h);
 	if (error == 0) {
-		error = dir_remove(h, dir, &dp);
+		error = inode_prepare(h, ip);
+		if (error == 0)
+			error = orphan_prepare(h, x);
+		if (error == 0)
+			error = dir_remove(h, dir, &dp);
 		if (error == 0)
 			error = drop(h, dir, ip);
 		error = tx_end(x, h, error);
@@ -374,6 +398,23 @@ replace(struct jhandle *h, struct qrename *r, struct dirplace *to_dp)
 	return error == 0 ? store(h, ip) : error;
 }
 
+/* The inodes that will be changed. */
+static int
+prepare(struct jhandle *h, struct qrename *r)
+{
+	int error = inode_prepare(h, inode_of(r->r_olddir));
+
+	if (error == 0)
+		error = inode_prepare(h, inode_of(r->r_newdir));
+	if (error == 0)
+		error = inode_prepare(h, inode_of(r->r_vnode));
+	if (error == 0 && r->r_target != NULL)
+		error = inode_prepare(h, inode_of(r->r_target));
+	if (error == 0 && r->r_target != NULL && !r->r_exchange)
+		error = orphan_prepare(h, inode_fs(inode_of(r->r_target)));
+	return error;
+}
+
 int
 ext4_rename(struct qrename *r)
 {
@@ -412,9 +453,10 @@ ext4_rename(struct qrename *r)
 	if (error == 0)
 		error = tx_begin(x, 2 * NAME_CREDITS, &h);
 	if (error == 0) {
-		if (r->r_exchange)
+		error = prepare(h, r);
+		if (error == 0 && r->r_exchange)
 			error = exchange(h, r, &a, &b);
-		else
+		else if (error == 0)
 			error = replace(h, r, &b);
 		error = tx_end(x, h, error);
 	}

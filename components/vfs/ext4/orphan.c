@@ -123,6 +123,31 @@ orphan_add(struct jhandle *h, struct inode *ip)
 	return error;
 }
 
+int
+orphan_prepare(struct jhandle *h, struct ext4 *x)
+{
+	struct qbuf *b;
+	uint32_t slot;
+	uint8_t *p;
+	int error = -Q_ENOSPC;
+
+	if (x->x_orphan_nblk > 0) {
+		qmutex_lock(&x->x_orphan);
+		error = find_slot(x, &slot);
+		qmutex_unlock(&x->x_orphan);
+		if (error == 0)
+			error = blk_read(x,
+			    x->x_orphan_blk[slot / slots_in_block(x)], &b);
+	}
+	if (error == -Q_ENOSPC)
+		error = super_buf(x, &b, &p);
+	if (error != 0)
+		return error;
+	error = journal_get_write(h, b);
+	qbuf_put(b);
+	return error;
+}
+
 static int
 del_locked(struct jhandle *h, struct inode *ip)
 {

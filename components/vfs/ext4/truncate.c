@@ -41,6 +41,16 @@ free_meta(struct jhandle *h, struct inode *ip, struct qbuf *b, uint64_t blk)
 	return error;
 }
 
+void
+unalloc_meta(struct jhandle *h, struct inode *ip, uint64_t blk)
+{
+	int error = free_meta(h, ip, NULL, blk);
+
+	/* It would be nobody's. */
+	if (error != 0)
+		journal_abort(h->h_j, error);
+}
+
 /* Is any block of the cluster that `lblk` is in still mapped? */
 static int
 cluster_used(struct inode *ip, uint64_t lblk)

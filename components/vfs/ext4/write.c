@@ -402,8 +402,11 @@ fill_hole(struct jhandle *h, struct inode *ip, uint64_t lblk, uint64_t n,
 	if (error >= 0)
 		error = map_insert(h, ip, r);
 	if (error != 0 && got > 0) {
-		(void)!free_clusters(h, x, r->r_pblk & ~mask, got);
+		if (free_clusters(h, x, r->r_pblk & ~mask, got) != 0)
+			journal_abort(h->h_j, error);
 		inode_add_blocks(ip, -(int64_t)got);
+		/* It may have been written meanwhile. */
+		(void)!inode_write(h, ip);
 	}
 	ip->i_goal = r->r_pblk + r->r_len;
 	return error;
@@ -597,7 +600,8 @@ set_size(struct inode *ip, const struct qvattr *a)
 	error = tx_begin(x, 2 * MAP_CREDITS, &h);
 	if (error != 0)
 		return error;
-	if (a->va_size <= old)
+	error = inode_prepare(h, ip);
+	if (error == 0 && a->va_size <= old)
 		error = orphan_add(h, ip);
 	if (error != 0)
 		return tx_end(x, h, error);
@@ -633,6 +637,9 @@ file_setattr(struct qvnode *v, const struct qvattr *a)
 	error = tx_begin(x, 4, &h);
 	if (error != 0)
 		return error;
+	error = inode_prepare(h, ip);
+	if (error != 0)
+		return tx_end(x, h, error);
 	qvnode_apply(v, a);
 	qmutex_lock(&ip->i_lock);
 	error = inode_write(h, ip);
@@ -811,6 +818,9 @@ file_fallocate(struct qvnode *v, uint32_t mode, uint64_t off, uint64_t len)
 	error = tx_begin(x, 4, &h);
 	if (error != 0)
 		return error;
+	error = inode_prepare(h, ip);
+	if (error != 0)
+		return tx_end(x, h, error);
 	qmutex_lock(&ip->i_lock);
 	if ((mode & Q_FALLOC_FL_KEEP_SIZE) == 0 && end > v->v_size) {
 		__atomic_store_n(&v->v_size, end, __ATOMIC_RELEASE);

@@ -334,16 +334,20 @@ own_block(struct jhandle *h, struct inode *ip, struct qbuf **bp)
 		qbuf_put(*bp);
 	}
 	error = alloc_meta(h, ip, 0, &blk);
-	if (error == 0 && ip->i_facl != 0)
-		error = drop_block(h, ip);
-	if (error == 0)
-		error = qbuf_get(x->x_bufs, blk, bp);
 	if (error != 0)
 		return error;
-	error = journal_get_create(h, *bp);
+	error = qbuf_get(x->x_bufs, blk, bp);
+	if (error == 0) {
+		error = journal_get_create(h, *bp);
+		if (error == 0 && ip->i_facl != 0)
+			error = drop_block(h, ip);
+		if (error != 0)
+			qbuf_put(*bp);
+	}
 	if (error != 0)
-		qbuf_put(*bp);
-	ip->i_facl = blk;
+		unalloc_meta(h, ip, blk);
+	else
+		ip->i_facl = blk;
 	return error;
 }
 

@@ -370,33 +370,32 @@ crash_again(struct crash *c, struct state *st)
 }
 
 static void
-store(const struct crash *c, struct quern_sim_disk *d, const char *path)
+store(const struct kcrash_image *ki, struct quern_sim_disk *d, const char *path)
 {
-	char *p = malloc(c->c_image->ki_len);
+	char *p = malloc(ki->ki_len);
 	int fd = open(path, O_CREAT | O_TRUNC | O_WRONLY, 0600);
 
-	if (fd < 0 || quern_sim_disk_read(d, 0, p, c->c_image->ki_len) != 0 ||
-	    write(fd, p, c->c_image->ki_len) != (ssize_t)c->c_image->ki_len)
+	if (fd < 0 || quern_sim_disk_read(d, 0, p, ki->ki_len) != 0 ||
+	    write(fd, p, ki->ki_len) != (ssize_t)ki->ki_len)
 		abort();
 	close(fd);
 	free(p);
 }
 
-static bool
-fsck_ok(struct crash *c, struct quern_sim_disk *d)
+bool
+kcrash_fsck(const struct kcrash_image *ki, struct quern_sim_disk *d)
 {
 	char path[600];
 	int status;
 
 	temporary(path, "state");
-	store(c, d, path);
+	store(ki, d, path);
 	status = tree_run("PATH=$PATH:/sbin:/usr/sbin; e2fsck -fn %s >%s.log "
 			  "2>&1 || { cat %s.log; false; }",
 	    path, path, path);
 	unlink(path);
 	strcat(path, ".log");
 	unlink(path);
-	c->c_kc->kc_fscks++;
 	return status == 0;
 }
 
@@ -419,9 +418,11 @@ look(struct crash *c, struct state *st)
 		wrong = model_check(c->c_model, &st->st_moment->mo_mark,
 		    &c->c_walk);
 	if (wrong == NULL && c->c_kc->kc_fsck != 0 &&
-	    c->c_kc->kc_seen % c->c_kc->kc_fsck == 0 &&
-	    !fsck_ok(c, st->st_disk))
-		wrong = "e2fsck finds something";
+	    c->c_kc->kc_seen % c->c_kc->kc_fsck == 0) {
+		c->c_kc->kc_fscks++;
+		if (!kcrash_fsck(c->c_image, st->st_disk))
+			wrong = "e2fsck finds something";
+	}
 	return wrong;
 }
 
@@ -436,7 +437,7 @@ look_at(struct crash *c, struct state *st)
 		return;
 	if (only != NULL) {
 		temporary(path, name);
-		store(c, st->st_disk, path);
+		store(c->c_image, st->st_disk, path);
 		printf("# %s\n", path);
 	}
 	c->c_kc->kc_seen++;
@@ -490,15 +491,28 @@ find_fs(struct quern *k)
 	return NULL;
 }
 
+struct plant {
+	struct quern *k;
+	uint32_t debug, jdebug;
+};
+
 static int64_t
 call_plant(void *arg)
 {
-	struct crash *c = arg;
-	struct ext4 *x = find_fs(c->c_k);
+	struct plant *p = arg;
+	struct ext4 *x = find_fs(p->k);
 
-	x->x_debug = c->c_kc->kc_debug;
-	x->x_journal->j_cfg.jc_debug = c->c_kc->kc_jdebug;
+	x->x_debug = p->debug;
+	x->x_journal->j_cfg.jc_debug = p->jdebug;
 	return 0;
+}
+
+void
+kcrash_plant(struct quern *k, uint32_t debug, uint32_t jdebug)
+{
+	struct plant p = { k, debug, jdebug };
+
+	(void)kcall(k, call_plant, &p);
 }
 
 /* Have few blocks free, so that they are used again soon. */
@@ -609,7 +623,7 @@ run(struct crash *c, struct quern_sim_disk *d)
 		fill_up(c, &s);
 		turn_log(c, &s);
 		KCHECK_EQ(c->c_e, TCALL(&s, SYS_sync, 0), 0);
-		(void)kcall(c->c_k, call_plant, c);
+		kcrash_plant(c->c_k, c->c_kc->kc_debug, c->c_kc->kc_jdebug);
 		c->c_watching = true;
 		work(c);
 		KCHECK_EQ(c->c_e, quern_umount2(c->c_p, "/", 0), 0);

@@ -34,6 +34,12 @@ extern struct kcrash_image kcrash_images[];
 /* Have mke2fs make them, once.  How many; 0: it is absent. */
 unsigned kcrash_make_images(void);
 
+/* Does e2fsck find nothing wrong with a disk that has such an image? */
+bool kcrash_fsck(const struct kcrash_image *ki, struct quern_sim_disk *d);
+
+/* Plant bugs, EXT4_DEBUG_* and JDEBUG_*, into the ext4 that a kernel has mounted. */
+void kcrash_plant(struct quern *k, uint32_t debug, uint32_t jdebug);
+
 /* The body; e->arg is a struct kcrash. */
 void kcrash(struct kenv *e);
 

@@ -128,7 +128,7 @@ read_super(struct walk *w)
 	w->w_ngroup = (w->w_nblock - w->w_first + w->w_bpg - 1) / w->w_bpg;
 	if ((w->w_incompat & EXT4_INCOMPAT_RECOVER) != 0)
 		return wrong(w, "it says that it needs recovery");
-	if (le16(sb->s_state_le) != EXT4_STATE_VALID)
+	if (le16(sb->s_state_le) != EXT4_STATE_VALID && !w->w_errors)
 		return wrong(w, "s_state is %x", le16(sb->s_state_le));
 	if (le32(sb->s_last_orphan_le) != 0)
 		return wrong(w, "inode %u is left on the list of orphans",

@@ -43,6 +43,7 @@ struct walk {
 	/* the caller's: read `len` bytes at `off` of the image, 0 */
 	int (*w_read)(void *arg, uint64_t off, void *buf, size_t len);
 	void *w_arg;
+	bool w_errors; /* the super block may tell of errors */
 	/* what has been found; memory is kept for the next image */
 	char w_wrong[300];
 	uint32_t w_bsize, w_nblock, w_ninode, w_ngroup;

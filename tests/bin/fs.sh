@@ -265,6 +265,30 @@ if [ "$(id -u)" = 0 ]; then
 			echo 'not ok put and get as an ordinary user'
 			rc=1
 		fi
+		if as_user chown 56:78 /mine && as_user mkdir -p /his/own &&
+		    as_user cp -a /mine /his/own &&
+		    as_user cp -a /d /his && as_user rm -r /his/d/e &&
+		    [ "$(as_user ls -lR /his | awk '{ print $3, $4, $8 }' |
+			xargs)" = '0 0 d 0 0 own 0 0 f 0 0 g 0 0 l 56 78 mine' ] &&
+		    e2fsck -fn "$img" >/dev/null 2>&1; then
+			echo 'ok changes as an ordinary user'
+		else
+			echo 'not ok changes as an ordinary user'
+			rc=1
+		fi
+		as_user tar -c -f /dev/fd/5/a.tar -C /his 2>"$work/err"
+		if grep -q 'without libarchive' "$work/err"; then
+			echo 'ok tar as an ordinary user # SKIP no libarchive'
+		elif [ ! -s "$work/err" ] && as_user rm -r /his &&
+		    as_user tar -x -f /dev/fd/5/a.tar &&
+		    as_user ls -l /own | grep -q ' 56    78 ' &&
+		    e2fsck -fn "$img" >/dev/null 2>&1; then
+			echo 'ok tar as an ordinary user'
+		else
+			echo 'not ok tar as an ordinary user'
+			sed 's/^/# /' "$work/err"
+			rc=1
+		fi
 	else
 		echo 'ok as an ordinary user # SKIP the tree is out of its reach'
 	fi

@@ -220,6 +220,41 @@ else
 fi
 exec 9<&-
 
+# The image as the first partition of a disk: of type 0x83, from sector 2048 on,
+# 32768 of them.
+dd if="$img" of="$work/disk" bs=1048576 seek=1 2>/dev/null
+printf '\000\000\000\000\203\000\000\000\000\010\000\000\000\200\000\000' |
+    dd of="$work/disk" bs=1 seek=446 conv=notrunc 2>/dev/null
+printf '\125\252' | dd of="$work/disk" bs=1 seek=510 conv=notrunc 2>/dev/null
+is 'a partition' 0 hello "$work/disk,part=1,type=ext4,ro" cat /d/f
+is 'writing into a partition' 0 '' "$work/disk,part=1" mv /d/f /d/h
+is 'and not forgetting it' 0 hello "$work/disk,part=1" cat /d/h
+says 'no second partition' 1 'disk: No such file' "$work/disk,part=2" ls
+says 'the whole disk' 1 'disk: no file system' "$work/disk" ls
+says 'a type that is not known' 1 'disk: .*' "$work/disk,part=1,type=ntfs" ls
+says 'writing read-only' 1 'rm: /d/h: Read-only file system' \
+    "$work/disk,part=1,ro" rm /d/h
+
+# Through a server.
+if ! command -v nbdkit >/dev/null; then
+	echo 'ok nbd # SKIP there is no nbdkit'
+else
+	# shellcheck disable=SC2016 # nbdkit's shell has them
+	QUERN=$quern nbdkit -U - file "$img" --run '
+		"$QUERN" fs "$uri" touch /nbd && "$QUERN" fs "$uri" cat /d/f' \
+	    >"$work/out.nbd" 2>"$work/err"
+	if grep -q 'not supported' "$work/err"; then
+		echo 'ok nbd # SKIP built without libnbd'
+	elif [ "$(cat "$work/out.nbd")" = hello ] && [ ! -s "$work/err" ] &&
+	    "$quern" fs "$img" rm /nbd; then
+		echo 'ok nbd'
+	else
+		echo 'not ok nbd'
+		sed 's/^/# /' "$work/err"
+		rc=1
+	fi
+fi
+
 cp "$img" "$work/bad"
 printf 'XXXXXXXX' | dd of="$work/bad" bs=1 seek=1032 conv=notrunc 2>/dev/null
 says 'a damaged image' 1 'bad: Structure needs cleaning (.*' "$work/bad" ls

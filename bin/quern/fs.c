@@ -162,6 +162,8 @@ no_image(struct fs *f, const char *arg, int error)
 		what = "no file system that is known here";
 	else if (error == -EBUSY)
 		what = "in use by another program";
+	else if (error == -ENODEV)
+		what = "no such type of file system is known here";
 	fprintf(stderr, "quern fs: %s: %s", arg, what);
 	if (f->f_why[0] != '\0' && error != -EINVAL)
 		fprintf(stderr, " (%s)", f->f_why);

@@ -231,7 +231,7 @@ is 'writing into a partition' 0 '' "$work/disk,part=1" mv /d/f /d/h
 is 'and not forgetting it' 0 hello "$work/disk,part=1" cat /d/h
 says 'no second partition' 1 'disk: No such file' "$work/disk,part=2" ls
 says 'the whole disk' 1 'disk: no file system' "$work/disk" ls
-says 'a type that is not known' 1 'disk: .*' "$work/disk,part=1,type=ntfs" ls
+says 'a type that is not known' 1 'disk: no such type' "$work/disk,part=1,type=ntfs" ls
 says 'writing read-only' 1 'rm: /d/h: Read-only file system' \
     "$work/disk,part=1,ro" rm /d/h
 

@@ -531,15 +531,47 @@ must_be_clean(const char *image)
 	    0);
 }
 
+/* Values of all sizes, some that change and some that go with their files. */
+static void
+set_values(const struct tree_sys *s)
+{
+	char path[100];
+	unsigned i;
+
+	ck_assert_int_eq(TCALL(s, SYS_mknod, "/mnt/f", S_IFREG | 0600, 0), 0);
+	set_value(s, "/mnt/f", "user.big", 60000, 1);
+	set_value(s, "/mnt/f", "user.small", 5, 2);
+	set_value(s, "/mnt/f", "user.biggest", 65536, 3);
+	has_value(s, "/mnt/f", "user.big", 60000, 1);
+	/* Another value, and one that needs no inode any more. */
+	set_value(s, "/mnt/f", "user.biggest", 20001, 4);
+	set_value(s, "/mnt/f", "user.other", 9000, 5);
+	set_value(s, "/mnt/f", "user.other", 9, 6);
+	/* Many that would each fit, but not together. */
+	for (i = 0; i < 6; i++) {
+		snprintf(path, sizeof(path), "user.many%u", i);
+		set_value(s, "/mnt/f", path, 700, i);
+	}
+	/* Files that go with what they have. */
+	for (i = 0; i < 10; i++) {
+		snprintf(path, sizeof(path), "/mnt/gone%u", i);
+		ck_assert_int_eq(TCALL(s, SYS_mkdir, path, 0700), 0);
+		set_value(s, path, "user.x", 8000 + i, i);
+	}
+	for (i = 0; i < 9; i++) {
+		snprintf(path, sizeof(path), "/mnt/gone%u", i);
+		ck_assert_int_eq(TCALL(s, SYS_rmdir, path), 0);
+	}
+}
+
 START_TEST(large_attributes)
 {
 	static const char *const kinds[] = { "", "-b 1024", "-O bigalloc",
 		"-O ^extent,^64bit", "-O ^has_journal", "-O ^metadata_csum" };
-	char image[3100], file[3100], path[100];
+	char image[3100], file[3100];
 	struct tree_sys s = { 0 };
 	struct quern_proc *p;
 	struct quern *k;
-	unsigned i;
 	int fd;
 
 	snprintf(image, sizeof(image), "%s/large%d", dir, _i);
@@ -550,30 +582,7 @@ START_TEST(large_attributes)
 	k = make_kernel(&p);
 	ck_assert_int_eq(mount_image(p, image, 0), 0);
 	s.ts_proc = p;
-	ck_assert_int_eq(TCALL(&s, SYS_mknod, "/mnt/f", S_IFREG | 0600, 0), 0);
-	set_value(&s, "/mnt/f", "user.big", 60000, 1);
-	set_value(&s, "/mnt/f", "user.small", 5, 2);
-	set_value(&s, "/mnt/f", "user.biggest", 65536, 3);
-	has_value(&s, "/mnt/f", "user.big", 60000, 1);
-	/* Another value, and one that needs no inode any more. */
-	set_value(&s, "/mnt/f", "user.biggest", 20001, 4);
-	set_value(&s, "/mnt/f", "user.other", 9000, 5);
-	set_value(&s, "/mnt/f", "user.other", 9, 6);
-	/* Many that would each fit, but not together. */
-	for (i = 0; i < 6; i++) {
-		snprintf(path, sizeof(path), "user.many%u", i);
-		set_value(&s, "/mnt/f", path, 700, i);
-	}
-	/* Files that go with what they have. */
-	for (i = 0; i < 10; i++) {
-		snprintf(path, sizeof(path), "/mnt/gone%u", i);
-		ck_assert_int_eq(TCALL(&s, SYS_mkdir, path, 0700), 0);
-		set_value(&s, path, "user.x", 8000 + i, i);
-	}
-	for (i = 0; i < 9; i++) {
-		snprintf(path, sizeof(path), "/mnt/gone%u", i);
-		ck_assert_int_eq(TCALL(&s, SYS_rmdir, path), 0);
-	}
+	set_values(&s);
 	end_kernel(k, p);
 	must_be_clean(image);
 	make_value(60000, 1);

@@ -283,6 +283,29 @@ file_setfl(struct qfile *f, uint32_t flags)
 	return 0;
 }
 
+/* FITRIM: start, length and the least that counts; the length is what was done. */
+static int64_t
+trim(struct qvnode *v, struct qsys *s, uint64_t arg)
+{
+	struct qfs *fs = v->v_fs;
+	uint64_t range[3];
+	int error;
+
+	if (!qproc_capable(s->s_proc, Q_CAP_SYS_ADMIN))
+		return -Q_EPERM;
+	if (fs->fs_ops->fso_trim == NULL)
+		return -Q_EOPNOTSUPP;
+	if (qfs_rdonly(fs))
+		return -Q_EROFS;
+	if (qcopyin(s->s_us, range, arg, sizeof(range)) != 0)
+		return -Q_EFAULT;
+	error = fs->fs_ops->fso_trim(fs, range[0], range[1], range[2],
+	    &range[1]);
+	if (error == 0)
+		error = qcopyout(s->s_us, arg, range, sizeof(range));
+	return error;
+}
+
 static int64_t
 file_ioctl(struct qfile *f, struct qsys *s, uint32_t cmd, uint64_t arg)
 {
@@ -295,6 +318,8 @@ file_ioctl(struct qfile *f, struct qsys *s, uint32_t cmd, uint64_t arg)
 		n = left > INT32_MAX ? INT32_MAX : (int32_t)left;
 		return qcopyout(s->s_us, arg, &n, sizeof(n));
 	}
+	if (cmd == Q_FITRIM && (qvnode_type(v) == Q_S_IFREG || qvnode_isdir(v)))
+		return trim(v, s, arg);
 	if (v->v_ops->vo_ioctl == NULL)
 		return -Q_ENOTTY;
 	return v->v_ops->vo_ioctl(v, cmd, arg);

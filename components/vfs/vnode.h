@@ -498,7 +498,11 @@ struct qfs_ops {
 	/* The directory that a directory is in, for handles.  NULL: -EACCES. */
 	int (*fso_parent)(struct qvnode *dir, struct qvnode **vp);
 
-	/* Give unused blocks of the range to the disk (fstrim). */
+	/*
+	 * Give unused blocks of the range, in bytes, to the disk, `minlen` or
+	 * more in a row (fstrim): *trimmed bytes.  -EOPNOTSUPP (the disk does
+	 * not understand it), -EINVAL (behind the end), -EROFS, -EIO.
+	 */
 	int (*fso_trim)(struct qfs *fs, uint64_t off, uint64_t len,
 	    uint64_t minlen, uint64_t *trimmed);
 };

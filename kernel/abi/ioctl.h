@@ -30,6 +30,7 @@
 /* File systems'. */
 #define Q_FIBMAP   0x1
 #define Q_FIGETBSZ 0x2
+#define Q_FITRIM   0xc0185879
 
 /* Disks'. */
 #define Q_BLKROGET     0x125e

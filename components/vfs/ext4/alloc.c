@@ -631,54 +631,93 @@ unpromise(struct ext4 *x, uint64_t n)
 
 /* ---- fstrim ------------------------------------------------------------------ */
 
+/* What is to be trimmed, in bytes, and what has been. */
+struct trim {
+	uint64_t tr_off, tr_end, tr_min, tr_done;
+};
+
+/* Give [from, to) to the disk, as far as it is asked for and whole units of its. */
+static int
+trim_run(struct ext4 *x, struct trim *tr, uint64_t from, uint64_t to)
+{
+	struct qdisk *d = x->x_fs->fs_disk;
+	uint64_t unit = d->qd_discard > x->x_bsize ? d->qd_discard : x->x_bsize;
+	int error;
+
+	if (to > x->x_nblock << x->x_bits)
+		to = x->x_nblock << x->x_bits;
+	if (from < tr->tr_off)
+		from = tr->tr_off;
+	if (to > tr->tr_end)
+		to = tr->tr_end;
+	from = QROUNDUP(from, unit);
+	to &= ~(unit - 1);
+	if (to <= from || to - from < tr->tr_min)
+		return 0;
+	error = qdisk_discard(d, from, to - from);
+	if (error == 0)
+		tr->tr_done += to - from;
+	return error;
+}
+
+/*
+ * What is free in a group and was so at the last commit: a crash must find the
+ * rest as it was.  [l], so that nothing is given out of it meanwhile.
+ */
+static int
+trim_group(struct ext4 *x, uint32_t g, struct trim *tr)
+{
+	const struct group *gr = &x->x_groups[g];
+	uint32_t n = group_clusters(x, g), i = 0, e, bits;
+	uint64_t base = group_first(x, g);
+	struct qbuf *b;
+	int error;
+
+	/* Of a closed one nobody knows what was freed since then. */
+	if (gr->g_bad || gr->g_closed != 0)
+		return 0;
+	error = bitmap_get(x, g, &b);
+	if (error != 0)
+		return error;
+	bits = x->x_cbits + x->x_bits;
+	while (error == 0 && i < n) {
+		i = next_bit(b->bf_data, gr->g_busy, i, n, false);
+		e = next_bit(b->bf_data, gr->g_busy, i, n, true);
+		error = trim_run(x, tr,
+		    (base << x->x_bits) + ((uint64_t)i << bits),
+		    (base << x->x_bits) + ((uint64_t)e << bits));
+		i = e;
+	}
+	qbuf_put(b);
+	return error;
+}
+
 int
 alloc_trim(struct qfs *fs, uint64_t off, uint64_t len, uint64_t minlen,
     uint64_t *trimmed)
 {
 	struct ext4 *x = ext4_of(fs);
-	uint64_t end = len > UINT64_MAX - off ? UINT64_MAX : off + len;
+	struct trim tr = { off, len > UINT64_MAX - off ? UINT64_MAX : off + len,
+		minlen, 0 };
 	uint32_t g;
 	int error = 0;
 
 	*trimmed = 0;
 	if (fs->fs_disk->qd_discard == 0)
 		return -Q_EOPNOTSUPP;
+	if (off >= x->x_nblock << x->x_bits)
+		return -Q_EINVAL;
+	/* What was freed just before can be given, too. */
+	error = ext4_sync(fs, true);
 	for (g = 0; g < x->x_ngroup && error == 0; g++) {
-		uint32_t n = group_clusters(x, g), i = 0, e;
-		uint64_t base = group_first(x, g);
-		struct qbuf *b;
-
-		if (x->x_groups[g].g_bad)
-			continue;
-		/* Nothing is given out of this group meanwhile. */
 		qmutex_lock(&x->x_alloc);
-		error = bitmap_get(x, g, &b);
-		while (error == 0 && i < n) {
-			uint64_t from, to;
-
-			i = next_bit(b->bf_data, x->x_groups[g].g_busy, i, n,
-			    false);
-			e = next_bit(b->bf_data, x->x_groups[g].g_busy, i, n,
-			    true);
-			from = (base + ((uint64_t)i << x->x_cbits))
-			    << x->x_bits;
-			to = (base + ((uint64_t)e << x->x_cbits)) << x->x_bits;
-			if (to > x->x_nblock << x->x_bits)
-				to = x->x_nblock << x->x_bits;
-			i = e;
-			if (from < off)
-				from = QROUNDUP(off, x->x_bsize);
-			if (to > end)
-				to = end & ~(uint64_t)(x->x_bsize - 1);
-			if (to <= from || to - from < minlen)
-				continue;
-			error = qdisk_discard(fs->fs_disk, from, to - from);
-			if (error == 0)
-				*trimmed += to - from;
-		}
+		/* After an abort a crash brings back what memory has freed. */
+		if (x->x_journal == NULL || journal_aborted(x->x_journal) != 0)
+			error = -Q_EROFS;
+		else
+			error = trim_group(x, g, &tr);
 		qmutex_unlock(&x->x_alloc);
-		if (error == 0)
-			qbuf_put(b);
 	}
+	*trimmed = tr.tr_done;
 	return error;
 }

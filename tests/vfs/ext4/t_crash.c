@@ -58,7 +58,7 @@ static const struct {
 	{ .name = "no revocations", .jbug = JDEBUG_NOREVOKE },
 	{ .name = "no waiting for ordered data",
 	    .jbug = JDEBUG_NOORDER,
-	    .first = 40,
+	    .first = 1000,
 	    .image = &kcrash_images[KCRASH_EXT3],
 	    .latency = 500000 },
 	{ .name = "no flush before the tail moves", .jbug = JDEBUG_NOCPFLUSH },
@@ -79,7 +79,7 @@ START_TEST(planted)
 
 	if (getenv("SEED") != NULL)
 		return;
-	if (kcrash_explore(1 + bugs[_i].first, 150, &kc) == NULL)
+	if (kcrash_explore(1 + bugs[_i].first, 400, &kc) == NULL)
 		ck_abort_msg("%s: not found", bugs[_i].name);
 }
 END_TEST

@@ -8,7 +8,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
+
+#include <linux/fs.h>
 
 #include <quern/sim.h>
 
@@ -184,6 +187,8 @@ write_at(struct model_work *w, unsigned obj, int64_t fd, uint32_t off,
 	uint64_t stamp, *p;
 	int64_t r;
 
+	if (off >= MODEL_SIZE)
+		return;
 	if (off + len > MODEL_SIZE)
 		len = MODEL_SIZE - off;
 	if (len == 0)
@@ -657,6 +662,22 @@ do_xattr(struct model_work *w)
 	must(w, r == -ENODATA ? 0 : r, "xattr");
 }
 
+/* Give what is free to the disk, if that understands it. */
+static void
+do_trim(struct model_work *w)
+{
+	uint64_t range[3] = { 0, UINT64_MAX, 0 };
+	int64_t fd = TCALL(&w->mw_sys, SYS_open, "/", O_RDONLY | O_DIRECTORY);
+	int64_t r;
+
+	must(w, fd, "open");
+	if (fd < 0)
+		return;
+	r = TCALL(&w->mw_sys, SYS_ioctl, fd, FITRIM, range);
+	must(w, r == -EOPNOTSUPP ? 0 : r, "trim");
+	must(w, TCALL(&w->mw_sys, SYS_close, fd), "close");
+}
+
 /* Time for a commit, and perhaps for write-back. */
 static void
 do_sleep(struct model_work *w)
@@ -669,7 +690,7 @@ static void (*const things[])(struct model_work *) = { do_create, do_create,
 	do_fallocate, do_mkdir, do_symlink, do_unlink, do_unlink, do_unlink,
 	do_held, do_link, do_rename, do_rename, do_rename, do_exchange,
 	do_fsync, do_fsync, do_fsync_dir, do_sync, do_tmpfile, do_xattr,
-	do_sleep };
+	do_sleep, do_trim };
 
 void
 model_work(struct model_work *w)

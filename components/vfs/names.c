@@ -376,6 +376,7 @@ struct moving {
 	struct qdentry *mv_from, *mv_to; /* with references */
 	struct qvnode *mv_locked[2];     /* files and directories below */
 	struct qvnode *mv_gone;          /* replaced, with a reference */
+	bool mv_serial;                  /* fs_rename is held */
 };
 
 /* Lock both directories, above before below, else by number. */
@@ -489,6 +490,15 @@ check_move(struct moving *mv)
 	return od->v_ops->vo_rename == NULL ? -Q_EPERM : 0;
 }
 
+/* Does `a` come before `b`?  Directories do before what may be linked into them. */
+static bool
+is_first(const struct qvnode *a, const struct qvnode *b)
+{
+	if (qvnode_isdir(a) != qvnode_isdir(b))
+		return qvnode_isdir(a);
+	return a->v_ino < b->v_ino;
+}
+
 /* Lock what is moved and replaced. */
 static void
 lock_moved(struct moving *mv)
@@ -498,7 +508,7 @@ lock_moved(struct moving *mv)
 
 	if (b == a)
 		b = NULL;
-	if (b != NULL && b->v_ino < a->v_ino) {
+	if (b != NULL && is_first(b, a)) {
 		t = a;
 		a = b;
 		b = t;
@@ -593,18 +603,50 @@ move_now(struct moving *mv)
 	return error;
 }
 
+#define AGAIN_SERIAL 1
+
+/* AGAIN_SERIAL: that must not be done without fs_rename. */
 static int
 move_locked(struct moving *mv)
 {
 	int error = check_names(mv);
+	struct qvnode *t;
 
 	if (error != 0)
 		return error;
+	/*
+	 * Of two directories in one, neither is above the other, and then it is
+	 * fs_rename that keeps others from locking some in another order.
+	 */
+	t = dentry_vnode(mv->mv_to);
+	if (!mv->mv_serial && t != NULL && qvnode_isdir(t) &&
+	    qvnode_isdir(dentry_vnode(mv->mv_from)))
+		return AGAIN_SERIAL;
 	/* Two names of one file: nothing is to be done, says POSIX. */
 	if (dentry_vnode(mv->mv_from) == dentry_vnode(mv->mv_to))
 		return 0;
 	error = check_move(mv);
 	return error != 0 ? error : move_now(mv);
+}
+
+static int
+move_once(struct moving *mv, struct qfs *fs)
+{
+	int error;
+
+	mv->mv_from = mv->mv_to = NULL;
+	if (mv->mv_serial)
+		qmutex_lock(&fs->fs_rename);
+	lock_dirs(mv);
+	error = move_locked(mv);
+	unlock_dirs(mv);
+	if (mv->mv_serial)
+		qmutex_unlock(&fs->fs_rename);
+	if (mv->mv_from != NULL)
+		dentry_put(mv->mv_from);
+	if (mv->mv_to != NULL)
+		dentry_put(mv->mv_to);
+	return error;
 }
 
 static int
@@ -623,17 +665,12 @@ move(struct moving *mv)
 	if (mount_rdonly(mv->mv_old.pa_dir.p_mnt))
 		return -Q_EROFS;
 	/* Who is above whom does not change while we find out. */
-	if (mv->mv_old.pa_dir.p_d != mv->mv_new.pa_dir.p_d)
-		qmutex_lock(&fs->fs_rename);
-	lock_dirs(mv);
-	error = move_locked(mv);
-	unlock_dirs(mv);
-	if (mv->mv_old.pa_dir.p_d != mv->mv_new.pa_dir.p_d)
-		qmutex_unlock(&fs->fs_rename);
-	if (mv->mv_from != NULL)
-		dentry_put(mv->mv_from);
-	if (mv->mv_to != NULL)
-		dentry_put(mv->mv_to);
+	mv->mv_serial = mv->mv_old.pa_dir.p_d != mv->mv_new.pa_dir.p_d;
+	error = move_once(mv, fs);
+	if (error == AGAIN_SERIAL) {
+		mv->mv_serial = true;
+		error = move_once(mv, fs);
+	}
 	if (mv->mv_gone != NULL)
 		qvnode_put(mv->mv_gone);
 	return error;

@@ -262,7 +262,7 @@ lock_both(struct qpipe *from, struct qpipe *to, bool nowait)
 	for (;;) {
 		qmutex_lock(&to->p_lock);
 		error = await_room(to, nowait);
-		qmutex_unlock(&to->p_lock);
+		pipe_unlock(to);
 		if (error != 0)
 			return error;
 		qmutex_lock(&from->p_lock);
@@ -270,7 +270,7 @@ lock_both(struct qpipe *from, struct qpipe *to, bool nowait)
 		if (error > 0 && qmutex_trylock(&to->p_lock)) {
 			if (to->p_readers != 0 && !pipe_full(to))
 				return 1;
-			qmutex_unlock(&to->p_lock);
+			pipe_unlock(to);
 		}
 		pipe_unlock(from);
 		if (error <= 0)
@@ -393,7 +393,10 @@ do_sendfile(struct qsys *s, struct qfile *in, struct qfile *out, size_t len)
 	error = off_arg(s, 2, in, QF_PREAD, &off, &offp);
 	if (error != 0)
 		return error;
-	if (pipe_of(in) != NULL || pipe_of(out) != NULL) {
+	/* A pipe is none, even to another. */
+	if (pipe_of(in) != NULL)
+		return -Q_EINVAL;
+	if (pipe_of(out) != NULL) {
 		n = splice_files(in, offp, out, NULL, len, 0);
 	} else if (!is_source(in) || (out->f_flags & Q_O_APPEND) != 0) {
 		return -Q_EINVAL;

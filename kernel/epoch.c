@@ -141,6 +141,29 @@ qepoch_defer(struct qepoch_entry *e, void (*fn)(struct qepoch_entry *))
 	}
 }
 
+struct passing {
+	struct qepoch_entry ps_entry;
+	uint32_t ps_done; /* [a] */
+};
+
+static void
+has_passed(struct qepoch_entry *e)
+{
+	struct passing *ps = QCONTAINER(e, struct passing, ps_entry);
+
+	__atomic_store_n(&ps->ps_done, 1, __ATOMIC_RELEASE);
+}
+
+void
+qepoch_pass(struct quern *k)
+{
+	struct passing ps = { .ps_done = 0 };
+
+	qepoch_defer(&ps.ps_entry, has_passed);
+	while (__atomic_load_n(&ps.ps_done, __ATOMIC_ACQUIRE) == 0)
+		(void)qthread_sleep_until(qclock_mono(k) + POLL_NS / 4, false);
+}
+
 void
 qepoch_wait(struct quern *k)
 {

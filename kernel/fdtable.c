@@ -9,11 +9,18 @@
  * (at one vCPU it goes at once).  It doubles, so all the old ones together are
  * smaller than the current one.
  *
+ * A process's table changes by close_range(UNSHARE) only, which other calls of
+ * the process do not wait for: who takes the lock makes sure that it is the
+ * table still (lock_table), and the memory of a table goes after the epoch, so
+ * whoever does not sleep may look at one that the process has left.
+ *
  * D1  A descriptor with a file is in fa_open; one in fa_open without a file is
  *     reserved, and closed to everyone but who reserved it.
  * D2  All descriptors below fd_next are in fa_open.
  */
 #include "callimpl.h"
+
+#include "work.h"
 
 #define FIRST    64u /* descriptors of a new table */
 #define WORDS(n) ((n) / 64u)
@@ -30,7 +37,8 @@ struct qfdtable {
 	struct qspin fd_lock;
 	struct fdarray *fd_arr; /* [a] changed under the lock */
 	uint32_t fd_next;
-	uint8_t fd_pad[28]; /* two processes' are on lines of their own */
+	struct qepoch_entry fd_epoch;
+	uint8_t fd_pad[8]; /* two processes' are on lines of their own */
 };
 
 _Static_assert(sizeof(struct qfdtable) == 64, "lines of their own");
@@ -71,6 +79,27 @@ bit_get(const uint64_t *map, uint32_t fd)
 	return (map[fd / 64] >> fd % 64 & 1) != 0;
 }
 
+static inline struct qfdtable *
+table_of(const struct quern_proc *p)
+{
+	return __atomic_load_n(&p->p_fd, __ATOMIC_ACQUIRE);
+}
+
+/* The process's table, locked. */
+static inline struct qfdtable *
+lock_table(const struct quern_proc *p)
+{
+	struct qfdtable *t;
+
+	for (;;) {
+		t = table_of(p);
+		qspin_lock(&t->fd_lock);
+		if (qlikely(t == table_of(p)))
+			return t;
+		qspin_unlock(&t->fd_lock);
+	}
+}
+
 /* ---- look-up ------------------------------------------------------------ */
 
 /* Take a reference unless there is none (F2). */
@@ -89,7 +118,7 @@ file_tryget(struct qfile *f)
 
 /* With several vCPUs: F3. */
 static struct qfile *
-get_smp(struct qfdtable *t, uint32_t fd, struct qfile *f)
+get_smp(const struct quern_proc *p, uint32_t fd, struct qfile *f)
 {
 	struct qcpu *v = qcpu_current();
 	struct fdarray *a;
@@ -97,13 +126,14 @@ get_smp(struct qfdtable *t, uint32_t fd, struct qfile *f)
 	for (;;) {
 		qchoice(v, QUERN_YIELD_ATOMIC);
 		if (qlikely(file_tryget(f))) {
-			a = __atomic_load_n(&t->fd_arr, __ATOMIC_ACQUIRE);
+			a = __atomic_load_n(&table_of(p)->fd_arr,
+			    __ATOMIC_ACQUIRE);
 			if (qlikely(__atomic_load_n(&a->fa_file[fd],
 					__ATOMIC_ACQUIRE) == f))
 				return f;
 			qfile_put(f);
 		}
-		a = __atomic_load_n(&t->fd_arr, __ATOMIC_ACQUIRE);
+		a = __atomic_load_n(&table_of(p)->fd_arr, __ATOMIC_ACQUIRE);
 		f = __atomic_load_n(&a->fa_file[fd], __ATOMIC_ACQUIRE);
 		if (f == NULL)
 			return NULL;
@@ -113,8 +143,8 @@ get_smp(struct qfdtable *t, uint32_t fd, struct qfile *f)
 struct qfile *
 qfd_get_path(struct quern_proc *p, int fd)
 {
-	struct qfdtable *t = p->p_fd;
-	struct fdarray *a = __atomic_load_n(&t->fd_arr, __ATOMIC_ACQUIRE);
+	struct fdarray *a = __atomic_load_n(&table_of(p)->fd_arr,
+	    __ATOMIC_ACQUIRE);
 	struct qfile *f;
 
 	if (qunlikely((uint32_t)fd >= a->fa_n))
@@ -123,7 +153,7 @@ qfd_get_path(struct quern_proc *p, int fd)
 	if (qunlikely(f == NULL))
 		return NULL;
 	if (f->f_smp)
-		return get_smp(t, (uint32_t)fd, f);
+		return get_smp(p, (uint32_t)fd, f);
 	f->f_refs++;
 	return f;
 }
@@ -192,11 +222,10 @@ find_free(const struct qfdtable *t, uint32_t from)
 int
 qfd_reserve(struct quern_proc *p, uint32_t from, uint32_t flags)
 {
-	struct qfdtable *t = p->p_fd;
+	struct qfdtable *t = lock_table(p);
 	uint32_t fd;
 	int error;
 
-	qspin_lock(&t->fd_lock);
 	fd = find_free(t, from);
 	if (fd >= __atomic_load_n(&p->p_nofile, __ATOMIC_RELAXED))
 		error = -Q_EMFILE;
@@ -225,9 +254,8 @@ make_free(struct qfdtable *t, uint32_t fd)
 void
 qfd_commit(struct quern_proc *p, int fd, struct qfile *f)
 {
-	struct qfdtable *t = p->p_fd;
+	struct qfdtable *t = lock_table(p);
 
-	qspin_lock(&t->fd_lock);
 	qassert(bit_get(t->fd_arr->fa_open, (uint32_t)fd));
 	qassert(t->fd_arr->fa_file[fd] == NULL);
 	__atomic_store_n(&t->fd_arr->fa_file[fd], f, __ATOMIC_RELEASE);
@@ -237,9 +265,8 @@ qfd_commit(struct quern_proc *p, int fd, struct qfile *f)
 void
 qfd_cancel(struct quern_proc *p, int fd)
 {
-	struct qfdtable *t = p->p_fd;
+	struct qfdtable *t = lock_table(p);
 
-	qspin_lock(&t->fd_lock);
 	qassert(t->fd_arr->fa_file[fd] == NULL);
 	make_free(t, (uint32_t)fd);
 	qspin_unlock(&t->fd_lock);
@@ -260,14 +287,14 @@ qfd_install(struct quern_proc *p, struct qfile *f, uint32_t flags)
 
 /* ---- closing, replacing --------------------------------------------------- */
 
-/* A descriptor let go of `f`. */
+/* A descriptor of the table let go of `f`. */
 static int
-drop(struct quern_proc *p, struct qfile *f)
+drop(const struct qfdtable *t, struct qfile *f)
 {
 	int error = 0;
 
-	if (f->f_ops->fo_flush != NULL && p != NULL)
-		error = f->f_ops->fo_flush(f, p);
+	if (f->f_ops->fo_flush != NULL)
+		error = f->f_ops->fo_flush(f, t);
 	qfile_put(f);
 	return error;
 }
@@ -290,20 +317,19 @@ take_out(struct qfdtable *t, uint32_t fd)
 int
 qfd_close(struct quern_proc *p, int fd)
 {
-	struct qfdtable *t = p->p_fd;
+	struct qfdtable *t = lock_table(p);
 	struct qfile *f;
 
-	qspin_lock(&t->fd_lock);
 	f = take_out(t, (uint32_t)fd);
 	qspin_unlock(&t->fd_lock);
-	return f == NULL ? -Q_EBADF : drop(p, f);
+	return f == NULL ? -Q_EBADF : drop(t, f);
 }
 
 int
 fd_replace(struct quern_proc *p, int fd, int to, uint32_t flags)
 {
-	struct qfdtable *t = p->p_fd;
 	struct qfile *f, *old = NULL;
+	struct qfdtable *t;
 	struct fdarray *a;
 	int error;
 
@@ -312,7 +338,7 @@ fd_replace(struct quern_proc *p, int fd, int to, uint32_t flags)
 	f = qfd_get_path(p, fd);
 	if (f == NULL)
 		return -Q_EBADF;
-	qspin_lock(&t->fd_lock);
+	t = lock_table(p);
 	error = grow(t, (uint32_t)to);
 	a = t->fd_arr;
 	if (error == 0) {
@@ -332,17 +358,16 @@ fd_replace(struct quern_proc *p, int fd, int to, uint32_t flags)
 		return error;
 	}
 	if (old != NULL)
-		(void)drop(p, old);
+		(void)drop(t, old);
 	return to;
 }
 
 int
 fd_get_cloexec(struct quern_proc *p, int fd)
 {
-	struct qfdtable *t = p->p_fd;
+	struct qfdtable *t = lock_table(p);
 	int ret = -Q_EBADF;
 
-	qspin_lock(&t->fd_lock);
 	if ((uint32_t)fd < t->fd_arr->fa_n && t->fd_arr->fa_file[fd] != NULL)
 		ret = bit_get(t->fd_arr->fa_cloexec, (uint32_t)fd);
 	qspin_unlock(&t->fd_lock);
@@ -352,10 +377,9 @@ fd_get_cloexec(struct quern_proc *p, int fd)
 int
 fd_set_cloexec(struct quern_proc *p, int fd, bool on)
 {
-	struct qfdtable *t = p->p_fd;
+	struct qfdtable *t = lock_table(p);
 	int ret = -Q_EBADF;
 
-	qspin_lock(&t->fd_lock);
 	if ((uint32_t)fd < t->fd_arr->fa_n && t->fd_arr->fa_file[fd] != NULL) {
 		bit_set(t->fd_arr->fa_cloexec, (uint32_t)fd, on);
 		ret = 0;
@@ -367,13 +391,12 @@ fd_set_cloexec(struct quern_proc *p, int fd, bool on)
 uint32_t
 fd_size(struct quern_proc *p)
 {
-	return __atomic_load_n(&p->p_fd->fd_arr, __ATOMIC_ACQUIRE)->fa_n;
+	return __atomic_load_n(&table_of(p)->fd_arr, __ATOMIC_ACQUIRE)->fa_n;
 }
 
-/* Close those from `first` to `last` that are in `which`, or all. */
+/* Close those from `first` to `last`, or only those marked so. */
 static void
-close_some(struct quern_proc *p, struct qfdtable *t, uint32_t first,
-    uint32_t last, bool cloexec_only)
+close_some(struct qfdtable *t, uint32_t first, uint32_t last, bool cloexec_only)
 {
 	struct qfile *f;
 	uint32_t fd;
@@ -386,45 +409,10 @@ close_some(struct quern_proc *p, struct qfdtable *t, uint32_t first,
 		if (f == NULL)
 			continue;
 		qspin_unlock(&t->fd_lock);
-		(void)drop(p, f);
+		(void)drop(t, f);
 		qspin_lock(&t->fd_lock);
 	}
 	qspin_unlock(&t->fd_lock);
-}
-
-int
-fd_close_range(struct quern_proc *p, uint32_t first, uint32_t last,
-    uint32_t flags)
-{
-	struct qfdtable *t = p->p_fd, *own;
-	uint32_t fd;
-	int error;
-
-	if ((flags & Q_CLOSE_RANGE_UNSHARE) != 0 &&
-	    __atomic_load_n(&t->fd_refs, __ATOMIC_RELAXED) > 1) {
-		error = qfdtable_copy(p, &own);
-		if (error != 0)
-			return error;
-		p->p_fd = own;
-		qfdtable_put(t, p);
-		t = own;
-	}
-	if ((flags & Q_CLOSE_RANGE_CLOEXEC) == 0) {
-		close_some(p, t, first, last, false);
-		return 0;
-	}
-	qspin_lock(&t->fd_lock);
-	for (fd = first; fd <= last && fd < t->fd_arr->fa_n; fd++)
-		if (t->fd_arr->fa_file[fd] != NULL)
-			bit_set(t->fd_arr->fa_cloexec, fd, true);
-	qspin_unlock(&t->fd_lock);
-	return 0;
-}
-
-void
-qfdtable_exec(struct quern_proc *p)
-{
-	close_some(p, p->p_fd, 0, UINT32_MAX, true);
 }
 
 /* ---- tables --------------------------------------------------------------- */
@@ -471,10 +459,11 @@ copy_files(const struct fdarray *a, struct fdarray *b)
 	}
 }
 
-int
-qfdtable_copy(struct quern_proc *p, struct qfdtable **tp)
+/* A copy of the process's table, which is left locked: *fromp. */
+static int
+copy_table(struct quern_proc *p, struct qfdtable **tp, struct qfdtable **fromp)
 {
-	struct qfdtable *t = p->p_fd, *new;
+	struct qfdtable *t, *new;
 	uint32_t n;
 
 	for (;;) {
@@ -482,16 +471,37 @@ qfdtable_copy(struct quern_proc *p, struct qfdtable **tp)
 		new = table_create(n);
 		if (new == NULL)
 			return -Q_ENOMEM;
-		qspin_lock(&t->fd_lock);
+		t = lock_table(p);
 		if (t->fd_arr->fa_n == n)
 			break;
 		qspin_unlock(&t->fd_lock);
-		qfdtable_put(new, NULL);
+		qfdtable_put(new);
 	}
 	copy_files(t->fd_arr, new->fd_arr);
-	qspin_unlock(&t->fd_lock);
 	*tp = new;
+	*fromp = t;
 	return 0;
+}
+
+int
+qfdtable_copy(struct quern_proc *p, struct qfdtable **tp)
+{
+	struct qfdtable *from;
+	int error = copy_table(p, tp, &from);
+
+	if (error == 0)
+		qspin_unlock(&from->fd_lock);
+	return error;
+}
+
+struct qfdtable *
+qfdtable_share(struct quern_proc *p)
+{
+	struct qfdtable *t = lock_table(p);
+
+	qfdtable_get(t);
+	qspin_unlock(&t->fd_lock);
+	return t;
 }
 
 void
@@ -500,17 +510,100 @@ qfdtable_get(struct qfdtable *t)
 	__atomic_fetch_add(&t->fd_refs, 1, __ATOMIC_RELAXED);
 }
 
-void
-qfdtable_put(struct qfdtable *t, struct quern_proc *p)
+static void
+table_free(struct qepoch_entry *e)
 {
+	struct qfdtable *t = QCONTAINER(e, struct qfdtable, fd_epoch);
 	struct fdarray *a, *old;
 
-	if (__atomic_sub_fetch(&t->fd_refs, 1, __ATOMIC_ACQ_REL) != 0)
-		return;
-	close_some(p, t, 0, UINT32_MAX, false);
 	for (a = t->fd_arr; a != NULL; a = old) {
 		old = a->fa_old;
 		qfree(a);
 	}
 	qfree(t);
+}
+
+void
+qfdtable_put(struct qfdtable *t)
+{
+	if (__atomic_sub_fetch(&t->fd_refs, 1, __ATOMIC_ACQ_REL) != 0)
+		return;
+	close_some(t, 0, UINT32_MAX, false);
+	if (qcpu_current()->v_smp)
+		qepoch_defer(&t->fd_epoch, table_free);
+	else
+		table_free(&t->fd_epoch);
+}
+
+/* ---- many of a table ------------------------------------------------------- */
+
+/*
+ * Have a table of its own, if it shares one.  Other calls of the process may have
+ * reserved descriptors, which they will want to find here, and nobody knows which
+ * are theirs: all that are reserved are so in the copy, too.  Those that are not
+ * theirs stay unused in it, and theirs in the other.
+ */
+static int
+unshare(struct quern_proc *p)
+{
+	struct qfdtable *own, *t = table_of(p);
+	size_t len;
+	int error;
+
+	if (__atomic_load_n(&t->fd_refs, __ATOMIC_RELAXED) == 1)
+		return 0;
+	error = copy_table(p, &own, &t);
+	if (error != 0)
+		return error;
+	len = WORDS(t->fd_arr->fa_n) * sizeof(uint64_t);
+	memcpy(own->fd_arr->fa_open, t->fd_arr->fa_open, len);
+	memcpy(own->fd_arr->fa_cloexec, t->fd_arr->fa_cloexec, len);
+	__atomic_store_n(&p->p_fd, own, __ATOMIC_RELEASE);
+	qspin_unlock(&t->fd_lock);
+	qfdtable_put(t);
+	return 0;
+}
+
+/* Likewise in the process's table, which closing must not outlive. */
+static void
+close_own(struct quern_proc *p, uint32_t first, uint32_t last,
+    bool cloexec_only)
+{
+	struct qfdtable *t = lock_table(p);
+
+	qfdtable_get(t);
+	qspin_unlock(&t->fd_lock);
+	close_some(t, first, last, cloexec_only);
+	qfdtable_put(t);
+}
+
+int
+fd_close_range(struct quern_proc *p, uint32_t first, uint32_t last,
+    uint32_t flags)
+{
+	struct qfdtable *t;
+	uint32_t fd;
+	int error;
+
+	if ((flags & Q_CLOSE_RANGE_UNSHARE) != 0) {
+		error = unshare(p);
+		if (error != 0)
+			return error;
+	}
+	if ((flags & Q_CLOSE_RANGE_CLOEXEC) == 0) {
+		close_own(p, first, last, false);
+		return 0;
+	}
+	t = lock_table(p);
+	for (fd = first; fd <= last && fd < t->fd_arr->fa_n; fd++)
+		if (t->fd_arr->fa_file[fd] != NULL)
+			bit_set(t->fd_arr->fa_cloexec, fd, true);
+	qspin_unlock(&t->fd_lock);
+	return 0;
+}
+
+void
+qfdtable_exec(struct quern_proc *p)
+{
+	close_own(p, 0, UINT32_MAX, true);
 }

@@ -190,9 +190,10 @@ qfile_create(struct quern *k, const struct qfile_ops *ops, void *obj,
 	f = file_alloc(k, &error);
 	if (f == NULL)
 		return error;
-	if ((flags & Q_O_ACCMODE) != Q_O_WRONLY)
+	/* By the bits of "one more": 3, which Linux knows, is neither. */
+	if (((flags + 1) & Q_O_ACCMODE & 1) != 0)
 		mode |= QF_READ;
-	if ((flags & Q_O_ACCMODE) != Q_O_RDONLY)
+	if (((flags + 1) & Q_O_ACCMODE & 2) != 0)
 		mode |= QF_WRITE;
 	f->f_flags = flags & ~(uint32_t)Q_O_CLOEXEC;
 	f->f_mode = mode;

@@ -115,8 +115,11 @@ struct qfile_ops {
 	/* The pipe that it is an end of, for splice.  NULL: none. */
 	struct qpipe *(*fo_pipe)(const struct qfile *f);
 
-	/* Process `p` closed a descriptor.  Result of close(2).  NULL: 0. */
-	int (*fo_flush)(struct qfile *f, struct quern_proc *p);
+	/*
+	 * A descriptor in that table, which POSIX locks belong to, was closed.
+	 * Result of close(2).  NULL: 0.
+	 */
+	int (*fo_flush)(struct qfile *f, const struct qfdtable *t);
 
 	/* The last reference is gone: let go of f_obj.  NULL: nothing. */
 	void (*fo_release)(struct qfile *f);
@@ -222,14 +225,14 @@ int qfdtable_create(struct quern *k, struct qfdtable **tp) QMUSTCHECK;
 /* Make a copy of the table of `p`, which refers to the same files.  -ENOMEM. */
 int qfdtable_copy(struct quern_proc *p, struct qfdtable **tp) QMUSTCHECK;
 
-/* Take another reference: two processes with one table. */
+/* The table of `p` with another reference: two processes with one table. */
+struct qfdtable *qfdtable_share(struct quern_proc *p);
+
+/* Take another reference; the caller has one. */
 void qfdtable_get(struct qfdtable *t);
 
-/*
- * Drop a reference; the last one closes everything, for process `p` (NULL:
- * nobody's).  May sleep.
- */
-void qfdtable_put(struct qfdtable *t, struct quern_proc *p);
+/* Drop a reference; the last one closes everything.  May sleep. */
+void qfdtable_put(struct qfdtable *t);
 
 /* Close what is marked close-on-exec. */
 void qfdtable_exec(struct quern_proc *p);

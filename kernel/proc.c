@@ -134,8 +134,7 @@ inherit(struct quern_proc *p, struct quern_proc *from)
 	qproc_cred(from, &p->p_cred);
 	if ((p->p_flags & QPROC_SHAREFD) == 0)
 		return qfdtable_copy(from, &p->p_fd);
-	p->p_fd = from->p_fd;
-	qfdtable_get(p->p_fd);
+	p->p_fd = qfdtable_share(from);
 	return 0;
 }
 
@@ -199,7 +198,7 @@ proc_free(struct quern_proc *p)
 	unsigned i;
 
 	if (p->p_fd != NULL)
-		qfdtable_put(p->p_fd, p);
+		qfdtable_put(p->p_fd);
 	for (i = 0; i < QPROC_NPART; i++)
 		if (p->p_part[i] != NULL)
 			p->p_k->k_calls->ct_part[i]->pp_end(p, p->p_part[i]);

@@ -88,7 +88,7 @@ struct quern_proc {
 	uint32_t p_sid;                /* [a] likewise */
 	uint32_t p_umask;              /* [a] */
 	struct qlist p_link;           /* [p] k_procs */
-	struct qfdtable *p_fd;         /* [I] but for close_range(UNSHARE) */
+	struct qfdtable *p_fd;         /* [a] changes by close_range(UNSHARE) */
 	const struct qproc_ops *p_ops; /* [I] or NULL */
 	void *p_data;                  /* the personality's */
 	struct qmutex p_lock;

@@ -16,6 +16,9 @@ transfer(struct qfile *f, struct quio *u, bool writing)
 {
 	int64_t (*op)(struct qfile *, struct quio *);
 
+	/* No file ends behind that, whatever it is. */
+	if (qunlikely(u->u_off > INT64_MAX - (int64_t)u->u_resid))
+		return -Q_EINVAL;
 	op = writing ? f->f_ops->fo_write : f->f_ops->fo_read;
 	return qlikely(op != NULL) ? op(f, u) : -Q_EINVAL;
 }

@@ -88,6 +88,12 @@ qepoch_exit(void)
  */
 void qepoch_defer(struct qepoch_entry *e, void (*fn)(struct qepoch_entry *));
 
+/*
+ * Sleep until no thread can be in a section that it entered before now: as
+ * qepoch_defer, for who can wait.  That takes about a millisecond.
+ */
+void qepoch_pass(struct quern *k);
+
 /* Sleep until nothing that was deferred is left. */
 void qepoch_wait(struct quern *k);
 

@@ -39,32 +39,37 @@ QSYS(fdatasync)
 	return sync_file(s, true);
 }
 
+/* The one behind `fs`, or the first, with a reference; that to `fs` is dropped. */
+static struct qfs *
+next_fs(struct vfs *vf, struct qfs *fs)
+{
+	struct qfs *next = NULL, *it;
+	struct qlist *l;
+
+	qmutex_lock(&vf->vf_fslock);
+	l = fs != NULL ? fs->fs_link.l_next : vf->vf_fs.l_next;
+	for (; next == NULL && l != &vf->vf_fs; l = l->l_next) {
+		it = QLIST_ELEM(l, struct qfs, fs_link);
+		if (fs_tryget(it))
+			next = it;
+	}
+	qmutex_unlock(&vf->vf_fslock);
+	if (fs != NULL)
+		fs_put(vf, fs);
+	return next;
+}
+
 int
 qvfs_sync(struct quern *k)
 {
 	struct vfs *vf = vfs_of(k);
-	struct qfs *fs[64];
+	struct qfs *fs = NULL;
 	int error = 0, e;
-	unsigned i, n = 0;
-	struct qlist *l;
 
-	qmutex_lock(&vf->vf_fslock);
-	QLIST_FOREACH(l, &vf->vf_fs) {
-		fs[n] = QLIST_ELEM(l, struct qfs, fs_link);
-		if (n < QARRAYLEN(fs) - 1 && fs[n]->fs_root != NULL) {
-			__atomic_fetch_add(&fs[n]->fs_refs, 1,
-			    __ATOMIC_RELAXED);
-			n++;
-		}
-	}
-	qmutex_unlock(&vf->vf_fslock);
-	for (i = 0; i < n; i++) {
-		e = fs_sync(fs[i], true);
+	while ((fs = next_fs(vf, fs)) != NULL) {
+		e = fs_sync(fs, true);
 		if (error == 0)
 			error = e;
-		if (__atomic_sub_fetch(&fs[i]->fs_refs, 1, __ATOMIC_ACQ_REL) ==
-		    0)
-			fs_destroy(vf, fs[i]);
 	}
 	return error;
 }

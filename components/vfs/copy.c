@@ -216,14 +216,14 @@ QSYS(sync_file_range)
 	struct qvnode *v;
 	int error = 0;
 
-	if ((flags & ~(uint32_t)RANGE_FLAGS) != 0 || off < 0 || len < 0 ||
-	    __builtin_add_overflow(off, len, &end))
-		return -Q_EINVAL;
 	f = qfd_get(s->s_proc, qsys_int(s, 0));
 	if (f == NULL)
 		return -Q_EBADF;
 	v = qfile_vnode(f);
-	if (v == NULL || qvnode_type(v) == Q_S_IFIFO ||
+	if ((flags & ~(uint32_t)RANGE_FLAGS) != 0 || off < 0 || len < 0 ||
+	    __builtin_add_overflow(off, len, &end))
+		error = -Q_EINVAL;
+	else if (v == NULL || qvnode_type(v) == Q_S_IFIFO ||
 	    qvnode_type(v) == Q_S_IFCHR)
 		error = -Q_ESPIPE;
 	else if (qvnode_type(v) == Q_S_IFREG && flags != 0)

@@ -3,9 +3,10 @@
  * Advisory locks on files: those of processes and of open files on ranges
  * (fcntl(2)), and those of open files on the whole (flock(2)).
  *
- * A lock belongs to an *owner*: a process, or an open file.  Locks of one owner
- * never overlap: setting one replaces, cuts or splits what it had there, and
- * neighbours of one kind become one.  All locks of a kernel are under one mutex,
+ * A lock belongs to an *owner*: an open file or, if it is "a process's", the table
+ * of descriptors, which is what processes may share and what ends such locks when
+ * it closes one.  Locks of one owner never overlap: setting one replaces, cuts or
+ * splits what it had there, and neighbours of one kind become one.  All locks of a kernel are under one mutex,
  * vf_flock: that makes looking for circles of waiting processes simple, and
  * nothing here is frequent.
  */
@@ -20,7 +21,7 @@ struct lock {
 	struct qlist k_link;
 	const void *k_owner;
 	uint32_t k_family;
-	bool k_file;            /* the owner is an open file, not a process */
+	bool k_file;            /* the owner is an open file, not a table */
 	int16_t k_type;         /* Q_F_RDLCK, Q_F_WRLCK, Q_F_UNLCK */
 	int64_t k_start, k_end; /* the last byte */
 	uint32_t k_pid;
@@ -32,10 +33,12 @@ struct locks {
 	struct qcv lo_change; /* something has gone */
 };
 
-/* A process that waits, and for whom: to see circles.  [vf_flock] */
+/* Who waits, and for whom: to see circles.  [vf_flock] */
 struct lock_waiter {
 	struct qlist lw_link;
-	const void *lw_who, *lw_for;
+	const struct locks *lw_on;
+	const void *lw_who;
+	const void *lw_for; /* NULL: for nobody any more, but it has to see */
 };
 
 static struct vfs *
@@ -103,6 +106,42 @@ insert(struct locks *lo, struct lock *k)
 			break;
 	/* Before `l`, which may be the head: at the end. */
 	qlist_append(l, &k->k_link);
+}
+
+/* Something has gone from `lo`: who waits for that looks again. */
+static void
+locks_changed(struct vfs *vf, struct locks *lo)
+{
+	struct lock_waiter *lw;
+	struct qlist *l;
+
+	QLIST_FOREACH(l, &vf->vf_lockwait) {
+		lw = QLIST_ELEM(l, struct lock_waiter, lw_link);
+		if (lw->lw_on == lo)
+			lw->lw_for = NULL;
+	}
+	qcv_broadcast(&lo->lo_change);
+}
+
+/* Take away all of an owner, or only those of flock(2). */
+static void
+locks_drop(struct vfs *vf, struct locks *lo, const void *owner, bool whole_only)
+{
+	struct qlist *l, *next;
+	bool any = false;
+	struct lock *k;
+
+	QLIST_FOREACH_SAFE(l, next, &lo->lo_list) {
+		k = QLIST_ELEM(l, struct lock, k_link);
+		if (k->k_owner != owner ||
+		    (whole_only && k->k_family != LOCK_WHOLE))
+			continue;
+		qlist_del(&k->k_link);
+		qfree(k);
+		any = true;
+	}
+	if (any)
+		locks_changed(vf, lo);
 }
 
 /* ---- setting --------------------------------------------------------------------- */
@@ -194,7 +233,8 @@ static int
 wait_for(struct vfs *vf, struct locks *lo, const struct lock *want,
     const struct lock *in_way)
 {
-	struct lock_waiter lw = { .lw_who = want->k_owner,
+	struct lock_waiter lw = { .lw_on = lo,
+		.lw_who = want->k_owner,
 		.lw_for = in_way->k_owner };
 	int error;
 
@@ -207,6 +247,21 @@ wait_for(struct vfs *vf, struct locks *lo, const struct lock *want,
 	    QUERN_NEVER);
 	qlist_del(&lw.lw_link);
 	return error;
+}
+
+/* Does the open file have this lock on the whole already? */
+static bool
+has_whole(struct locks *lo, const struct lock *want)
+{
+	struct lock *k;
+	struct qlist *l;
+
+	QLIST_FOREACH(l, &lo->lo_list) {
+		k = QLIST_ELEM(l, struct lock, k_link);
+		if (k->k_family == LOCK_WHOLE && k->k_owner == want->k_owner)
+			return k->k_type == want->k_type;
+	}
+	return false;
 }
 
 /* -EAGAIN (in the way, and `wait` is false), -EDEADLK, -EINTR, -ENOMEM. */
@@ -226,13 +281,19 @@ set_lock(struct qvnode *v, const struct lock *want, bool wait)
 	lo = make_locks(v);
 	if (lo == NULL)
 		error = -Q_ENOMEM;
+	/*
+	 * flock(2) gives the old kind up before it asks for the other, or two
+	 * that share a lock would wait for each other for ever.
+	 */
+	if (error == 0 && want->k_family == LOCK_WHOLE && !has_whole(lo, want))
+		locks_drop(vf, lo, want->k_owner, true);
 	while (error == 0 && want->k_type != Q_F_UNLCK &&
 	    (in_way = find_conflict(lo, want)) != NULL)
 		error = wait ? wait_for(vf, lo, want, in_way) : -Q_EAGAIN;
 	if (error == 0) {
 		apply(lo, want, spare);
 		/* Less of a lock, or a weaker one, may let others go on. */
-		qcv_broadcast(&lo->lo_change);
+		locks_changed(vf, lo);
 	}
 	qmutex_unlock(&vf->vf_flock);
 	qfree(spare[0]);
@@ -295,7 +356,9 @@ take_lock(struct qfile *f, struct qsys *s, const struct q_flock *fl, bool ofd,
 	k->k_type = fl->l_type;
 	k->k_family = LOCK_RANGE;
 	k->k_file = ofd;
-	k->k_owner = ofd ? (void *)f : (void *)s->s_proc;
+	k->k_owner = ofd ?
+	    (void *)f :
+	    (void *)__atomic_load_n(&s->s_proc->p_fd, __ATOMIC_ACQUIRE);
 	k->k_pid = s->s_proc->p_pid;
 	return take_range(f, qfile_vnode(f), fl, k);
 }
@@ -323,6 +386,18 @@ show_conflict(struct qvnode *v, const struct lock *want, struct q_flock *fl)
 	qmutex_unlock(&vf->vf_flock);
 }
 
+/* Is `f` the file of the call's descriptor still, in that table? */
+static bool
+is_open(const struct qsys *s, const struct qfile *f, const void *table)
+{
+	struct qfile *now = qfd_get_path(s->s_proc, qsys_int(s, 0));
+
+	if (now != NULL)
+		qfile_put(now);
+	return now == f &&
+	    __atomic_load_n(&s->s_proc->p_fd, __ATOMIC_ACQUIRE) == table;
+}
+
 static int64_t
 range_lock(struct qfile *f, struct qsys *s, int cmd, uint64_t arg)
 {
@@ -347,7 +422,13 @@ range_lock(struct qfile *f, struct qsys *s, int cmd, uint64_t arg)
 	if ((k.k_type == Q_F_RDLCK && (f->f_mode & QF_READ) == 0) ||
 	    (k.k_type == Q_F_WRLCK && (f->f_mode & QF_WRITE) == 0))
 		return -Q_EBADF;
-	return set_lock(v, &k, cmd == Q_F_SETLKW || cmd == Q_F_OFD_SETLKW);
+	error = set_lock(v, &k, cmd == Q_F_SETLKW || cmd == Q_F_OFD_SETLKW);
+	/* What closing the descriptor took away is not to come back. */
+	if (error == 0 && !ofd && !is_open(s, f, k.k_owner)) {
+		vnode_locks_closed(v, k.k_owner);
+		error = -Q_EBADF;
+	}
+	return error;
 }
 
 int64_t
@@ -413,32 +494,18 @@ static void
 drop_owner(struct qvnode *v, const void *owner)
 {
 	struct vfs *vf = vfs_of_vnode(v);
-	struct qlist *l, *next;
-	struct locks *lo;
-	bool any = false;
-	struct lock *k;
 
 	if (qlikely(locks_of(v) == NULL))
 		return;
 	qmutex_lock(&vf->vf_flock);
-	lo = locks_of(v);
-	QLIST_FOREACH_SAFE(l, next, &lo->lo_list) {
-		k = QLIST_ELEM(l, struct lock, k_link);
-		if (k->k_owner != owner)
-			continue;
-		qlist_del(&k->k_link);
-		qfree(k);
-		any = true;
-	}
-	if (any)
-		qcv_broadcast(&lo->lo_change);
+	locks_drop(vf, locks_of(v), owner, false);
 	qmutex_unlock(&vf->vf_flock);
 }
 
 void
-vnode_locks_closed(struct qvnode *v, struct quern_proc *p)
+vnode_locks_closed(struct qvnode *v, const struct qfdtable *t)
 {
-	drop_owner(v, p);
+	drop_owner(v, t);
 }
 
 void

@@ -6,7 +6,7 @@
  *	[I] immutable	[a] atomic	[m] vf_mounts	[c] its chain's lock
  *	[l] vf_lrulock	[f] vf_fslock	[s] ps_lock
  *
- * Lock order: vf_mounts, fs_rename, v_lock (vnode.h), ps_lock, chain, vf_lrulock,
+ * Lock order: vf_mounting, vf_mounts, fs_rename, v_lock (vnode.h), ps_lock, chain, vf_lrulock,
  * fs_vlock; the last four are spin locks.
  */
 #ifndef QUERN_VFS_IMPL_H
@@ -31,10 +31,11 @@ struct qmount {
 	struct qmount *m_parent; /* [a] changed under [m]; NULL: not attached */
 	struct qdentry *m_point; /* [a] likewise; with a reference */
 	struct qmount *m_next;   /* [a] changed under [m]: d_mounts */
+	struct vfs *m_vf;        /* [I] */
 	uint32_t m_flags;        /* [a] QFS_*, of the mount */
 	uint32_t m_gone;         /* [a] is being unmounted */
 	uint64_t m_id;           /* [I] */
-	struct qlist m_all;      /* [m] vf_mountlist */
+	struct qlist m_all;      /* [m] vf_mountlist; detached: its taker's */
 	char *m_source;          /* [I] as it was given */
 	struct qepoch_entry m_epoch;
 	struct mount_count *m_count; /* [I] references, by vCPU */
@@ -42,8 +43,8 @@ struct qmount {
 
 /* So that vCPUs do not share a line. */
 struct mount_count {
-	int64_t mc_n; /* [a] */
-	int64_t mc_pad[7];
+	int64_t mc_got, mc_put; /* [a] */
+	int64_t mc_pad[6];
 };
 
 /* A process's places; made when first needed. */
@@ -77,6 +78,7 @@ struct vfs {
 	uint64_t vf_nextid;  /* [a] of dentries */
 	uint64_t vf_ndentry; /* [a] */
 
+	struct qmutex vf_mounting; /* one at a time comes */
 	struct qmutex vf_mounts;
 	struct qlist vf_mountlist; /* [m] */
 	struct qmount *vf_root;    /* [a] changed under [m] */
@@ -229,7 +231,7 @@ void vnode_locks_end(struct qvnode *v);
 void vnode_special_end(struct qvnode *v);
 
 int fs_create(struct vfs *vf, const struct qfs_type *ft, struct qfs **fsp);
-/* The last mount has gone, or it never was. */
+/* The last reference has gone, or it never had one. */
 void fs_destroy(struct vfs *vf, struct qfs *fs);
 
 /* ---- mount.c -------------------------------------------------------------- */
@@ -241,6 +243,14 @@ void mount_fini(struct vfs *vf);
 bool mount_tryget(struct qmount *m);
 void mount_get(struct qmount *m);
 void mount_put(struct qmount *m);
+
+/* Wait until mounts that are being unmounted are so, or not.  Sleeps. */
+void mount_settle(struct vfs *vf);
+
+/* A reference to a file system, unless it is not mounted yet or any more. */
+bool fs_tryget(struct qfs *fs);
+/* Drop one; the last one's end is its end.  Sleeps. */
+void fs_put(struct vfs *vf, struct qfs *fs);
 
 /* What is mounted on `d` as seen through `m`, or NULL.  In an epoch section. */
 static inline struct qmount *
@@ -323,8 +333,8 @@ int fd_path(struct quern_proc *p, int fd, bool path_ok, struct qpath *at);
 
 /* What fcntl does that only the VFS knows: locks, leases, seals. */
 int64_t vnode_fcntl(struct qfile *f, struct qsys *s, int cmd, uint64_t arg);
-/* `p` closed a descriptor of it; the file's last reference has gone. */
-void vnode_locks_closed(struct qvnode *v, struct quern_proc *p);
+/* A descriptor of it was closed in `t`; the file's last reference has gone. */
+void vnode_locks_closed(struct qvnode *v, const struct qfdtable *t);
 void vnode_flock_closed(struct qvnode *v, struct qfile *f);
 /* Make what was written to a block device durable. */
 int special_fsync(struct qfile *f);
@@ -396,8 +406,8 @@ int zero_tail(const struct qsys *s, unsigned i, size_t from, size_t to);
 /* As walk_parent, with a path in the kernel; a symlink at its end goes on. */
 int parent_of(struct quern_proc *p, int dirfd, const char *path, unsigned flags,
     struct qparent *pa);
-int parent_of_link(struct quern_proc *p, struct qparent *pa,
-    struct qvnode *link);
+int parent_of_link(struct quern_proc *p, int dirfd, unsigned flags,
+    struct qparent *pa, struct qvnode *link);
 
 /* Through what is mounted on it; uses up and gives references. */
 int walk_mounts(struct qpath *at, unsigned flags);

@@ -210,6 +210,7 @@ cross(struct walk *w)
 {
 	struct qmount *m;
 	struct qdentry *d;
+	bool going;
 
 	for (;;) {
 		d = w->w_at.p_d;
@@ -226,9 +227,12 @@ cross(struct walk *w)
 		} else {
 			qepoch_enter();
 			m = mount_on(w->w_at.p_mnt, d);
-			if (m != NULL && !mount_tryget(m))
-				m = NULL;
+			going = m != NULL && !mount_tryget(m);
 			qepoch_exit();
+			if (going) {
+				mount_settle(vfs_of(d->d_fs->fs_k));
+				continue;
+			}
 			if (m == NULL)
 				return 0;
 			dentry_get(m->m_root);
@@ -245,54 +249,97 @@ at_root(const struct walk *w)
 	return w->w_at.p_d == w->w_root.p_d && w->w_at.p_mnt == w->w_root.p_mnt;
 }
 
-/* To the directory that this one is in, out of what is mounted if need be. */
+/*
+ * The directory that this one is in, out of what is mounted if need be: without
+ * a reference, in an epoch section.  NOT_FAST: something moves just now.
+ */
 static int
-go_up(struct walk *w)
+find_up(const struct walk *w, struct qmount **mp, struct qdentry **dp)
 {
 	struct qmount *m = w->w_at.p_mnt, *parent;
 	struct qdentry *d = w->w_at.p_d, *point;
 
-	if (at_root(w))
-		return (w->w_flags & QWALK_BENEATH) != 0 ? -Q_EXDEV : cross(w);
-	qepoch_enter();
 	while (d == m->m_root) {
 		parent = __atomic_load_n(&m->m_parent, __ATOMIC_ACQUIRE);
 		point = __atomic_load_n(&m->m_point, __ATOMIC_ACQUIRE);
 		if (parent == NULL || point == NULL)
 			break; /* the root of all, or detached */
+		/* Do the two go together? */
+		if (__atomic_load_n(&m->m_parent, __ATOMIC_ACQUIRE) != parent)
+			return NOT_FAST;
 		m = parent;
 		d = point;
-		if ((w->w_flags & QWALK_NOXDEV) != 0) {
-			qepoch_exit();
+		if ((w->w_flags & QWALK_NOXDEV) != 0)
 			return -Q_EXDEV;
-		}
 		if (d == w->w_root.p_d && m == w->w_root.p_mnt)
 			break;
 	}
-	if (!(d == w->w_root.p_d && m == w->w_root.p_mnt))
-		d = __atomic_load_n(&d->d_parent, __ATOMIC_ACQUIRE);
+	*mp = m;
+	*dp = d;
+	if (d == m->m_root || (d == w->w_root.p_d && m == w->w_root.p_mnt))
+		return 0;
+	*dp = d = __atomic_load_n(&d->d_parent, __ATOMIC_ACQUIRE);
 	/* Moved out of what is mounted here: its parent is not to be seen. */
 	if (qunlikely((dentry_flags(m->m_root) & QD_ROOT) == 0) &&
-	    !dentry_below(d, m->m_root)) {
-		qepoch_exit();
+	    !dentry_below(d, m->m_root))
 		return w->w_fast ? NOT_FAST : -Q_ENOENT;
+	/* Moved, while we are on our way, out of what we are not to leave. */
+	if ((w->w_flags & (QWALK_BENEATH | QWALK_INROOT)) != 0 &&
+	    m == w->w_root.p_mnt && !dentry_below(d, w->w_root.p_d))
+		return -Q_EAGAIN;
+	return 0;
+}
+
+/*
+ * References to both; false: one of them goes, and *hadp is what is to be put
+ * outside of the epoch section.
+ */
+static bool
+take_up(const struct walk *w, struct qmount *m, struct qdentry *d,
+    struct qdentry **hadp)
+{
+	if (!dentry_tryget(d))
+		return false;
+	/* Where we are has one: it may be unmounted, and go on for us. */
+	if (m == w->w_at.p_mnt) {
+		mount_get(m);
+	} else if (!mount_tryget(m)) {
+		*hadp = d;
+		return false;
 	}
-	if (w->w_fast) {
-		move_to(w, m, d, __atomic_load_n(&d->d_seq, __ATOMIC_ACQUIRE));
+	return true;
+}
+
+/* To the directory that this one is in. */
+static int
+go_up(struct walk *w)
+{
+	struct qdentry *d = NULL, *had;
+	struct qmount *m = NULL;
+	int error;
+
+	if (at_root(w))
+		return (w->w_flags & QWALK_BENEATH) != 0 ? -Q_EXDEV : cross(w);
+	for (;;) {
+		had = NULL;
+		qepoch_enter();
+		error = find_up(w, &m, &d);
+		if (error == 0 && w->w_fast)
+			move_to(w, m, d,
+			    __atomic_load_n(&d->d_seq, __ATOMIC_ACQUIRE));
+		else if (error == 0 && !take_up(w, m, d, &had))
+			error = NOT_FAST;
 		qepoch_exit();
-		return cross(w);
+		if (had != NULL)
+			dentry_put(had);
+		if (error != NOT_FAST || w->w_fast)
+			break;
+		mount_settle(w->w_vf);
 	}
-	if (!mount_tryget(m)) {
-		qepoch_exit();
-		return -Q_ENOENT;
-	}
-	if (!dentry_tryget(d)) {
-		qepoch_exit();
-		mount_put(m);
-		return -Q_ENOENT;
-	}
-	qepoch_exit();
-	move_to(w, m, d, 0);
+	if (error != 0)
+		return error;
+	if (!w->w_fast)
+		move_to(w, m, d, 0);
 	return cross(w);
 }
 
@@ -301,6 +348,9 @@ static int
 go_root(struct walk *w)
 {
 	if ((w->w_flags & QWALK_BENEATH) != 0)
+		return -Q_EXDEV;
+	if ((w->w_flags & QWALK_NOXDEV) != 0 &&
+	    w->w_at.p_mnt != w->w_root.p_mnt)
 		return -Q_EXDEV;
 	if (w->w_fast) {
 		w->w_at = w->w_root;
@@ -639,16 +689,15 @@ walk_fast(struct walk *w, struct proc_state *ps, const char *path)
 	}
 	if (!mount_tryget(w->w_at.p_mnt))
 		return NOT_FAST;
-	if (!dentry_tryget(w->w_at.p_d)) {
-		mount_put(w->w_at.p_mnt);
-		return NOT_FAST;
+	if (dentry_tryget(w->w_at.p_d)) {
+		if (dentry_same(w->w_at.p_d, w->w_seq))
+			return 0;
+	} else {
+		w->w_at.p_d = NULL;
 	}
-	if (!dentry_same(w->w_at.p_d, w->w_seq)) {
-		/* Not put here: that may sleep. */
-		w->w_fast = false;
-		return NOT_FAST;
-	}
-	return 0;
+	/* Not put here: that may sleep. */
+	w->w_fast = false;
+	return NOT_FAST;
 }
 
 static int
@@ -706,8 +755,12 @@ walk_do(struct walk *w, int dirfd, const char *path)
 		qepoch_enter();
 		error = walk_fast(w, ps, path);
 		qepoch_exit();
-		if (error == NOT_FAST && !w->w_fast)
-			qpath_put(&w->w_at); /* it has changed just now */
+		if (error == NOT_FAST && !w->w_fast) {
+			/* It has changed just now. */
+			if (w->w_at.p_d != NULL)
+				dentry_put(w->w_at.p_d);
+			mount_put(w->w_at.p_mnt);
+		}
 	}
 	if (error == NOT_FAST) {
 		w->w_flags = flags;
@@ -890,17 +943,22 @@ parent_of(struct quern_proc *p, int dirfd, const char *path, unsigned flags,
 	return error;
 }
 
-/* From `at`, whose references are used up, instead of a descriptor. */
+/*
+ * From `at`, whose references are used up, instead of a descriptor: that is only
+ * what `flags` may keep the walk in.
+ */
 static int
-find_parent_from(struct quern_proc *p, const struct qpath *at, const char *path,
-    struct qparent *pa)
+find_parent_from(struct quern_proc *p, int dirfd, const struct qpath *at,
+    const char *path, unsigned flags, struct qparent *pa)
 {
 	struct walk w;
 	int error;
 
-	walk_start(&w, p, path, 0, true);
+	walk_start(&w, p, path, flags, true);
 	w.w_fast = false;
-	error = proc_root(p, &w.w_root);
+	error = (flags & (QWALK_INROOT | QWALK_BENEATH)) != 0 ?
+	    start_at(p, dirfd, path, flags, &w.w_root) :
+	    proc_root(p, &w.w_root);
 	if (error != 0) {
 		qpath_put(at);
 		return error;
@@ -920,7 +978,8 @@ find_parent_from(struct quern_proc *p, const struct qpath *at, const char *path,
 }
 
 int
-parent_of_link(struct quern_proc *p, struct qparent *pa, struct qvnode *link)
+parent_of_link(struct quern_proc *p, int dirfd, unsigned flags,
+    struct qparent *pa, struct qvnode *link)
 {
 	struct walk w = { .w_fast = false };
 	struct qpath dir = pa->pa_dir;
@@ -933,7 +992,7 @@ parent_of_link(struct quern_proc *p, struct qparent *pa, struct qvnode *link)
 	if (error != 0)
 		return error;
 	pa->pa_dir.p_d = NULL;
-	error = find_parent_from(p, &dir, text, pa);
+	error = find_parent_from(p, dirfd, &dir, text, flags, pa);
 	if (error != 0) {
 		path_free(pa->pa_buf);
 		pa->pa_dir.p_d = NULL;

@@ -10,6 +10,12 @@
  * does not fight for one counter: only the sum means something, and it is formed
  * by who unmounts, with m_gone set: mount_tryget counts first and then looks at
  * m_gone, unmounting sets it first and then sums up.
+ *
+ * What was taken and what was given back are counted apart, so that a reference
+ * taken on one vCPU for another's that is given back meanwhile is not missed.
+ * First all that was given back is summed up, then all that was taken: if the two
+ * are equal, so were they at the moment in between, and from none to some there
+ * is no way any more.
  */
 #include <quern/abi/mount.h>
 #include <quern/block.h>
@@ -54,30 +60,34 @@ mount_flags(uint32_t ms)
 bool
 mount_tryget(struct qmount *m)
 {
-	int64_t *n = &m->m_count[qcpu_current()->v_id].mc_n;
+	struct mount_count *mc = &m->m_count[qcpu_current()->v_id];
 
-	(void)__atomic_fetch_add(n, 1, __ATOMIC_SEQ_CST);
+	(void)__atomic_fetch_add(&mc->mc_got, 1, __ATOMIC_SEQ_CST);
 	if (qlikely(__atomic_load_n(&m->m_gone, __ATOMIC_SEQ_CST) == 0))
 		return true;
-	(void)__atomic_fetch_sub(n, 1, __ATOMIC_SEQ_CST);
+	(void)__atomic_fetch_add(&mc->mc_put, 1, __ATOMIC_SEQ_CST);
 	return false;
 }
 
 void
 mount_get(struct qmount *m)
 {
-	(void)__atomic_fetch_add(&m->m_count[qcpu_current()->v_id].mc_n, 1,
+	(void)__atomic_fetch_add(&m->m_count[qcpu_current()->v_id].mc_got, 1,
 	    __ATOMIC_RELAXED);
 }
 
+/* Not of m_fs, which may have gone to who ended the mount before us. */
 static int64_t
 mount_sum(struct qmount *m)
 {
-	unsigned i, n = qcpu_count(m->m_fs->fs_k);
+	unsigned i, n = qcpu_count(m->m_vf->vf_k);
 	int64_t sum = 0;
 
 	for (i = 0; i < n; i++)
-		sum += __atomic_load_n(&m->m_count[i].mc_n, __ATOMIC_SEQ_CST);
+		sum -= __atomic_load_n(&m->m_count[i].mc_put, __ATOMIC_SEQ_CST);
+	qchoice(qcpu_current(), QUERN_YIELD_ATOMIC);
+	for (i = 0; i < n; i++)
+		sum += __atomic_load_n(&m->m_count[i].mc_got, __ATOMIC_SEQ_CST);
 	return sum;
 }
 
@@ -91,8 +101,20 @@ free_late(struct qepoch_entry *e)
 	qfree(m);
 }
 
-/* Drop a reference to a file system; the last one's end is its end. */
-static void
+bool
+fs_tryget(struct qfs *fs)
+{
+	uint32_t n = __atomic_load_n(&fs->fs_refs, __ATOMIC_RELAXED);
+
+	do {
+		if (n == 0)
+			return false;
+	} while (!__atomic_compare_exchange_n(&fs->fs_refs, &n, n + 1, true,
+	    __ATOMIC_ACQUIRE, __ATOMIC_RELAXED));
+	return true;
+}
+
+void
 fs_put(struct vfs *vf, struct qfs *fs)
 {
 	if (__atomic_sub_fetch(&fs->fs_refs, 1, __ATOMIC_ACQ_REL) == 0)
@@ -113,10 +135,9 @@ mount_end(struct vfs *vf, struct qmount *m)
 void
 mount_put(struct qmount *m)
 {
-	struct vfs *vf;
 	uint32_t lazy = MOUNT_LAZY;
 
-	(void)__atomic_fetch_sub(&m->m_count[qcpu_current()->v_id].mc_n, 1,
+	(void)__atomic_fetch_add(&m->m_count[qcpu_current()->v_id].mc_put, 1,
 	    __ATOMIC_SEQ_CST);
 	if (qlikely(
 		__atomic_load_n(&m->m_gone, __ATOMIC_SEQ_CST) != MOUNT_LAZY))
@@ -126,8 +147,14 @@ mount_put(struct qmount *m)
 	    !__atomic_compare_exchange_n(&m->m_gone, &lazy, MOUNT_ENDED, false,
 		__ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
 		return;
-	vf = vfs_of(m->m_fs->fs_k);
-	mount_end(vf, m);
+	mount_end(m->m_vf, m);
+}
+
+void
+mount_settle(struct vfs *vf)
+{
+	qmutex_lock(&vf->vf_mounts);
+	qmutex_unlock(&vf->vf_mounts);
 }
 
 void
@@ -166,6 +193,7 @@ mount_make(struct vfs *vf, struct qfs *fs, struct qdentry *root,
 		return -Q_ENOMEM;
 	}
 	memcpy(m->m_source, source, len);
+	m->m_vf = vf;
 	m->m_fs = fs;
 	m->m_root = root;
 	dentry_get(root);
@@ -237,9 +265,13 @@ attach_new(struct vfs *vf, struct qmount *m, const struct qpath *at)
 	return error;
 }
 
-/* Take it away again; the path it was on, with references.  [m] */
+/*
+ * Take it away again; the path it was on, with references.  `keep` has been
+ * claimed for what comes next, or is NULL.  [m]
+ */
 static void
-detach(struct vfs *vf, struct qmount *m, struct qpath *was)
+detach(struct vfs *vf, struct qmount *m, const struct qdentry *keep,
+    struct qpath *was)
 {
 	struct qmount **at;
 
@@ -253,7 +285,7 @@ detach(struct vfs *vf, struct qmount *m, struct qpath *was)
 	for (at = &was->p_d->d_mounts; *at != m; at = &(*at)->m_next)
 		continue;
 	__atomic_store_n(at, m->m_next, __ATOMIC_RELEASE);
-	if (was->p_d->d_mounts == NULL)
+	if (was->p_d->d_mounts == NULL && was->p_d != keep)
 		__atomic_fetch_and(&was->p_d->d_flags, ~QD_MOUNTED,
 		    __ATOMIC_RELEASE);
 	__atomic_store_n(&m->m_parent, NULL, __ATOMIC_RELEASE);
@@ -299,6 +331,7 @@ try_kind(struct vfs *vf, const struct qfs_type *ft, const char *source,
 	    source);
 	error = ft->ft_mount(fs, options, probe);
 	if (error == 0) {
+		__atomic_store_n(&fs->fs_refs, 1, __ATOMIC_RELEASE);
 		*fsp = fs;
 		return 0;
 	}
@@ -453,7 +486,7 @@ make_fs(struct vfs *vf, const char *source, const char *type, uint32_t flags,
 		if (error == 0) {
 			error = make_root(vf, *fsp, rootp);
 			if (error != 0)
-				fs_destroy(vf, *fsp);
+				fs_put(vf, *fsp);
 		}
 	}
 	if (disk != NULL)
@@ -461,19 +494,16 @@ make_fs(struct vfs *vf, const char *source, const char *type, uint32_t flags,
 	return error;
 }
 
-int
-qvfs_mount(struct quern *k, const char *source, const struct qpath *at,
-    const char *type, uint32_t ms, const char *options)
+/* [vf_mounting], so that a disk does not become two file systems at once */
+static int
+mount_new(struct vfs *vf, const char *source, const struct qpath *at,
+    const char *type, uint32_t flags, const char *options)
 {
-	struct vfs *vf = vfs_of(k);
-	uint32_t flags = mount_flags(ms);
 	struct qdentry *root;
 	struct qmount *m;
 	struct qfs *fs;
 	int error;
 
-	if (at != NULL && !qvnode_isdir(dentry_vnode(at->p_d)))
-		return -Q_ENOTDIR;
 	error = make_fs(vf, source, type, flags, options, &fs, &root);
 	if (error != 0)
 		return error;
@@ -488,6 +518,21 @@ qvfs_mount(struct quern *k, const char *source, const struct qpath *at,
 	qmutex_unlock(&vf->vf_mounts);
 	if (error != 0)
 		mount_end(vf, m);
+	return error;
+}
+
+int
+qvfs_mount(struct quern *k, const char *source, const struct qpath *at,
+    const char *type, uint32_t ms, const char *options)
+{
+	struct vfs *vf = vfs_of(k);
+	int error;
+
+	if (at != NULL && !qvnode_isdir(dentry_vnode(at->p_d)))
+		return -Q_ENOTDIR;
+	qmutex_lock(&vf->vf_mounting);
+	error = mount_new(vf, source, at, type, mount_flags(ms), options);
+	qmutex_unlock(&vf->vf_mounting);
 	return error;
 }
 
@@ -621,7 +666,7 @@ mount_move(struct vfs *vf, const struct qpath *from, const struct qpath *at)
 	if (error == 0)
 		error = claim(vf, at);
 	if (error == 0) {
-		detach(vf, m, &was);
+		detach(vf, m, at->p_d, &was);
 		attach(vf, m, at);
 	}
 	qmutex_unlock(&vf->vf_mounts);
@@ -671,9 +716,9 @@ mount_again(struct vfs *vf, const struct qpath *at, uint32_t ms,
 	return error;
 }
 
-/* What is mounted on `m` goes out of sight, and out of use when it is. */
+/* What is mounted on `m` goes out of sight, to `gone`, with a reference. */
 static void
-part(struct vfs *vf, struct qmount *m)
+part(struct vfs *vf, struct qmount *m, struct qlist *gone)
 {
 	struct qmount *c, *next;
 	struct qpath was;
@@ -686,12 +731,32 @@ part(struct vfs *vf, struct qmount *m)
 			break;
 		mount_get(c);
 		__atomic_store_n(&c->m_gone, MOUNT_LAZY, __ATOMIC_SEQ_CST);
-		detach(vf, c, &was);
+		detach(vf, c, NULL, &was);
 		qmutex_unlock(&vf->vf_mounts);
-		mount_put(c);
+		qlist_append(gone, &c->m_all);
 		qpath_put(&was);
 	}
 	qmutex_unlock(&vf->vf_mounts);
+}
+
+/*
+ * They go out of use when nobody uses them.  Who has found one and is about to
+ * see that it goes (mount_tryget) is counted as a user, but will not be the one
+ * that ends it: not before that is over, others may.
+ */
+static void
+let_go(struct vfs *vf, struct qlist *gone)
+{
+	struct qmount *m;
+
+	if (qlist_empty(gone))
+		return;
+	qepoch_pass(vf->vf_k);
+	while (!qlist_empty(gone)) {
+		m = QLIST_ELEM(gone->l_next, struct qmount, m_all);
+		qlist_del(&m->m_all);
+		mount_put(m);
+	}
 }
 
 /*
@@ -703,8 +768,10 @@ mount_away(struct vfs *vf, struct qpath *at, bool lazy)
 {
 	struct qmount *m = at->p_mnt;
 	struct qpath was = { NULL, NULL };
+	struct qlist gone;
 	int error = 0;
 
+	qlist_init(&gone);
 	if (at->p_d != m->m_root)
 		error = -Q_EINVAL;
 	dentry_put(at->p_d);
@@ -712,7 +779,7 @@ mount_away(struct vfs *vf, struct qpath *at, bool lazy)
 	    __atomic_load_n(&m->m_parent, __ATOMIC_ACQUIRE) == NULL)
 		error = -Q_EINVAL;
 	if (error == 0 && lazy)
-		part(vf, m);
+		part(vf, m, &gone);
 	else if (error == 0)
 		dentry_prune(vf, m->m_fs);
 	qmutex_lock(&vf->vf_mounts);
@@ -730,12 +797,15 @@ mount_away(struct vfs *vf, struct qpath *at, bool lazy)
 		}
 	}
 	if (error == 0)
-		detach(vf, m, &was);
+		detach(vf, m, NULL, &was);
 	qmutex_unlock(&vf->vf_mounts);
-	if (error == 0 && !lazy)
+	if (error == 0 && lazy)
+		qlist_append(&gone, &m->m_all);
+	else if (error == 0)
 		mount_end(vf, m);
 	else
 		mount_put(m);
+	let_go(vf, &gone);
 	if (was.p_mnt != NULL)
 		qpath_put(&was);
 	return error;
@@ -752,6 +822,7 @@ qvfs_has_root(struct quern *k)
 int
 mount_init(struct vfs *vf)
 {
+	qmutex_init(&vf->vf_mounting, "mounting");
 	qmutex_init(&vf->vf_mounts, "mounts");
 	qlist_init(&vf->vf_mountlist);
 	return 0;
@@ -776,7 +847,7 @@ mount_fini(struct vfs *vf)
 			}
 		}
 		qassert(leaf);
-		detach(vf, m, &was);
+		detach(vf, m, NULL, &was);
 		mount_end(vf, m);
 		if (was.p_mnt != NULL)
 			qpath_put(&was);

@@ -253,11 +253,11 @@ file_seek(struct qfile *f, int64_t off, int whence)
 static int64_t
 dir_seek(struct qfile *f, int64_t off, int whence)
 {
-	if (whence == Q_SEEK_CUR)
-		off += f->f_off;
-	else if (whence != Q_SEEK_SET)
+	int64_t base = whence == Q_SEEK_CUR ? f->f_off : 0;
+
+	if (whence != Q_SEEK_CUR && whence != Q_SEEK_SET)
 		return -Q_EINVAL;
-	if (off < 0)
+	if (__builtin_add_overflow(base, off, &off) || off < 0)
 		return -Q_EINVAL;
 	return f->f_off = off;
 }
@@ -326,9 +326,9 @@ file_ioctl(struct qfile *f, struct qsys *s, uint32_t cmd, uint64_t arg)
 }
 
 static int
-file_flush(struct qfile *f, struct quern_proc *p)
+file_flush(struct qfile *f, const struct qfdtable *t)
 {
-	vnode_locks_closed(open_of(f)->of_v, p);
+	vnode_locks_closed(open_of(f)->of_v, t);
 	return 0;
 }
 

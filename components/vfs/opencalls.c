@@ -132,7 +132,8 @@ open_create(const struct opening *op, int dirfd, const char *path,
 			if (depth == 40 || (op->op_walk & QWALK_NOLINKS) != 0)
 				error = -Q_ELOOP;
 			else
-				error = parent_of_link(op->op_p, &pa, v);
+				error = parent_of_link(op->op_p, dirfd,
+				    op->op_walk, &pa, v);
 			qpath_put(&at);
 			if (error != 0)
 				break;

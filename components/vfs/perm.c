@@ -322,6 +322,21 @@ inherit_acl(struct acl *a, unsigned n, uint32_t *modep)
 	return plain ? 0 : 1;
 }
 
+/* May the process make programs that run as that group? */
+static bool
+may_setgid(struct quern_proc *p, uint32_t gid)
+{
+	struct qcred c;
+	bool in;
+
+	if (qproc_capable(p, Q_CAP_FSETID))
+		return true;
+	qproc_cred(p, &c);
+	in = cred_in_group(&c, gid);
+	qcred_drop(&c);
+	return in;
+}
+
 int
 new_attr(struct qvnode *dir, struct quern_proc *p, struct qvnew *new)
 {
@@ -335,6 +350,10 @@ new_attr(struct qvnode *dir, struct quern_proc *p, struct qvnew *new)
 		new->vn_gid = load(&dir->v_gid);
 		if (type == Q_S_IFDIR)
 			new->vn_mode |= Q_S_ISGID;
+		else if ((new->vn_mode &(Q_S_ISGID | Q_S_IXGRP)) ==
+			(Q_S_ISGID | Q_S_IXGRP) &&
+		    !may_setgid(p, new->vn_gid))
+			new->vn_mode &= ~(uint32_t)Q_S_ISGID;
 	}
 	if (type == Q_S_IFLNK)
 		return 0;

@@ -152,9 +152,9 @@ fifo_fcntl(struct qfile *f, struct qsys *s, int cmd, uint64_t arg)
 }
 
 static int
-fifo_flush(struct qfile *f, struct quern_proc *p)
+fifo_flush(struct qfile *f, const struct qfdtable *t)
 {
-	vnode_locks_closed(open_of(f)->of_v, p);
+	vnode_locks_closed(open_of(f)->of_v, t);
 	return 0;
 }
 
@@ -225,13 +225,15 @@ static int
 fifo_open(struct quern_proc *p, const struct qpath *at, struct qvnode *v,
     uint32_t flags, struct qfile **fp)
 {
-	static const uint32_t ends[4] = { QF_READ, QF_WRITE, QF_READ | QF_WRITE,
+	static const uint32_t ends[3] = { QF_READ, QF_WRITE,
 		QF_READ | QF_WRITE };
 	struct vfs *vf = vfs_of(p->p_k);
 	struct qpipe *pipe;
 	uint32_t seen;
 	int error;
 
+	if ((flags & Q_O_ACCMODE) == Q_O_ACCMODE)
+		return -Q_EINVAL;
 	error = fifo_get(vf, v, &pipe);
 	if (error != 0)
 		return error;
@@ -360,15 +362,15 @@ disk_write(struct qfile *f, struct quio *u)
 static int64_t
 disk_seek(struct qfile *f, int64_t off, int whence)
 {
-	int64_t size = (int64_t)qdisk_size(open_of(f)->of_dev);
+	int64_t size = (int64_t)qdisk_size(open_of(f)->of_dev), base = 0;
 
 	if (whence == Q_SEEK_CUR)
-		off += f->f_off;
+		base = f->f_off;
 	else if (whence == Q_SEEK_END)
-		off += size;
+		base = size;
 	else if (whence != Q_SEEK_SET)
 		return -Q_EINVAL;
-	if (off < 0 || off > size)
+	if (__builtin_add_overflow(base, off, &off) || off < 0 || off > size)
 		return -Q_EINVAL;
 	return f->f_off = off;
 }

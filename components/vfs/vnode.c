@@ -108,7 +108,6 @@ fs_create(struct vfs *vf, const struct qfs_type *ft, struct qfs **fsp)
 	fs->fs_k = vf->vf_k;
 	fs->fs_wb = vf->vf_wb;
 	fs->fs_type = ft;
-	fs->fs_refs = 1;
 	fs->fs_bsize = QUERN_PAGE_SIZE;
 	fs->fs_namelen = QNAME_MAX;
 	fs->fs_maxsize = INT64_MAX;
@@ -152,6 +151,12 @@ write_last(struct qfs *fs)
 	}
 }
 
+static void
+fs_free_late(struct qepoch_entry *e)
+{
+	qfree(QCONTAINER(e, struct qfs, fs_epoch));
+}
+
 void
 fs_destroy(struct vfs *vf, struct qfs *fs)
 {
@@ -172,7 +177,8 @@ fs_destroy(struct vfs *vf, struct qfs *fs)
 	if (fs->fs_disk != NULL)
 		qdisk_put(fs->fs_disk);
 	qfree(fs->fs_vhash);
-	qfree(fs);
+	/* Who looks at one of its vnodes without a reference may look here. */
+	qepoch_defer(&fs->fs_epoch, fs_free_late);
 }
 
 /* ---- the table of vnodes ---------------------------------------------------------- */

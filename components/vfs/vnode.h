@@ -542,10 +542,11 @@ struct qfs {
 	int64_t fs_time_min, fs_time_max; /* [I] seconds that can be stored */
 	uint32_t fs_time_gran;            /* [I] nanoseconds, 1 .. 10^9 */
 	uint32_t fs_flags;                /* [a] QFS_* */
-	uint32_t fs_refs;                 /* [a] mounts and files */
-	uint8_t fs_uuid[16];              /* [I] for handles; 0: none */
-	struct qlog_rate fs_rate;         /* of lines about damage */
-	char fs_name[64];                 /* [I] "ext4 file:x", for messages */
+	uint32_t fs_refs; /* [a] of mounts and of syncs; 0: not mounted */
+	struct qepoch_entry fs_epoch;
+	uint8_t fs_uuid[16];      /* [I] for handles; 0: none */
+	struct qlog_rate fs_rate; /* of lines about damage */
+	char fs_name[64];         /* [I] "ext4 file:x", for messages */
 
 	struct qmutex fs_rename;  /* directories move between directories */
 	struct qmutex fs_syncing; /* fs_sync, one after the other */

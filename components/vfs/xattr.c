@@ -10,6 +10,8 @@ static const struct qtag tag_xattr = { "xattr" };
 
 #define VALUE_MAX 65536u
 
+#define XATTR_CAPS "security.capability"
+
 static bool
 begins(const char *s, const char *with)
 {
@@ -17,6 +19,12 @@ begins(const char *s, const char *with)
 		if (*s++ != *with++)
 			return false;
 	return true;
+}
+
+static bool
+is_same(const char *s, const char *t)
+{
+	return begins(s, t) && s[qstrlen(t)] == '\0';
 }
 
 /* May this attribute be read or, with `write`, changed?  As xattr(7) says. */
@@ -34,12 +42,16 @@ may_xattr(const struct qpath *at, const char *name, struct quern_proc *p,
 			return -Q_EPERM;
 	}
 	if (begins(name, "security."))
-		return !write || qproc_capable(p, Q_CAP_SYS_ADMIN) ||
-			begins(name, "security.capability") ?
+		return !write ||
+			qproc_capable(p,
+			    is_same(name, XATTR_CAPS) ? Q_CAP_SETFCAP :
+							Q_CAP_SYS_ADMIN) ?
 		    0 :
 		    -Q_EPERM;
 	if (begins(name, "system."))
-		return write && !is_owner(v, p) ? -Q_EPERM : 0;
+		return !begins(name, "system.posix_acl_") ? -Q_EOPNOTSUPP :
+		    write && !is_owner(v, p)              ? -Q_EPERM :
+							    0;
 	if (begins(name, "trusted.")) {
 		if (qproc_capable(p, Q_CAP_SYS_ADMIN))
 			return 0;
@@ -55,16 +67,36 @@ may_xattr(const struct qpath *at, const char *name, struct quern_proc *p,
 	return may_access(v, p, write ? QACC_WRITE : QACC_READ);
 }
 
-/* The name in argument `i`.  -ERANGE (too long, or empty). */
+/* A file's capabilities: the version, then masks and perhaps a user's number. */
+static bool
+is_caps(const void *value, size_t len)
+{
+	const uint8_t *b = value;
+
+	return (len == 20 && b[3] == 2) || (len == 24 && b[3] == 3);
+}
+
+/*
+ * The name in argument `i`.  -ERANGE (too long, or empty), -EINVAL (nothing
+ * behind the prefix).
+ */
 static int
 name_arg(const struct qsys *s, unsigned i, char *name)
 {
+	static const char *const prefixes[] = { "user.", "trusted.",
+		"security." };
+	unsigned j;
 	int64_t n = qcopyinstr(s->s_us, name, s->s_arg[i],
 	    Q_XATTR_NAME_MAX + 1);
 
 	if (n == 0 || n == -Q_ENAMETOOLONG)
 		return -Q_ERANGE;
-	return n < 0 ? (int)n : 0;
+	if (n < 0)
+		return (int)n;
+	for (j = 0; j < QARRAYLEN(prefixes); j++)
+		if (is_same(name, prefixes[j]))
+			return -Q_EINVAL;
+	return 0;
 }
 
 /* Where the calls differ: what they begin with. */
@@ -86,6 +118,8 @@ set_one(struct qsys *s, const struct qpath *at, const char *name,
 	struct qvnode *v = dentry_vnode(at->p_d);
 	int error = may_xattr(at, name, s->s_proc, true);
 
+	if (value != NULL && is_same(name, XATTR_CAPS) && !is_caps(value, len))
+		return -Q_EINVAL;
 	if (error != 0)
 		return error;
 	if (v->v_ops->vo_setxattr == NULL)

@@ -165,7 +165,7 @@ conf_nth(int i)
 {
 	static const struct conf_case *const tables[] = { conf_names, conf_open,
 		conf_attrs, conf_dirs, conf_data, conf_move, conf_handle,
-		conf_mount, conf_watch };
+		conf_mount, conf_watch, conf_edges };
 	const struct conf_case *cc;
 	unsigned t;
 

@@ -44,7 +44,7 @@ struct conf_case {
 /* Tables, ended by a zero. */
 extern const struct conf_case conf_names[], conf_open[], conf_attrs[],
     conf_data[], conf_dirs[], conf_move[], conf_handle[], conf_mount[],
-    conf_watch[];
+    conf_watch[], conf_edges[];
 
 /* Case number `i` of all tables, or NULL; how many there are. */
 const struct conf_case *conf_nth(int i);

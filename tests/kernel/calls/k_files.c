@@ -86,11 +86,11 @@ mem_setfl(struct qfile *f, uint32_t flags)
 }
 
 static int
-mem_flush(struct qfile *f, struct quern_proc *p)
+mem_flush(struct qfile *f, const struct qfdtable *t)
 {
 	struct memfile *m = f->f_obj;
 
-	qassert(p != NULL);
+	qassert(t != NULL);
 	return ++m->flushes == 1 ? -Q_EIO : 0;
 }
 
@@ -249,9 +249,8 @@ share_body(void *arg)
 {
 	struct share_args *a = arg;
 
-	qfdtable_put(a->q->p_fd, a->q);
-	qfdtable_get(a->p->p_fd);
-	a->q->p_fd = a->p->p_fd;
+	qfdtable_put(a->q->p_fd);
+	a->q->p_fd = qfdtable_share(a->p);
 	return 0;
 }
 

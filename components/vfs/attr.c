@@ -310,6 +310,8 @@ change(const struct qpath *at, struct qvattr *a)
 	a->va_set |= QVA_CTIME;
 	qrw_wrlock(&v->v_lock);
 	error = vnode_setattr(v, a);
+	if (error == 0 && (a->va_set & QVA_MODE) != 0)
+		error = acl_chmod(v, a->va_mode);
 	qrw_wrunlock(&v->v_lock);
 	if (error == 0)
 		notify_path(at, event);

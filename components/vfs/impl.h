@@ -439,10 +439,13 @@ bool is_owner(struct qvnode *v, struct quern_proc *p);
 
 /* Set (or, `value` NULL, remove) an ACL, and the mode with it.  [v_lock] */
 int acl_set(struct qvnode *v, const char *name, const void *value, size_t len);
+/* Its mode has become `mode`: so do the entries that are it.  [v_lock] */
+int acl_chmod(struct qvnode *v, uint32_t mode);
 
 /* What a new file in `dir` gets.  `new`'s mode is set; ACLs are allocated. */
 int new_attr(struct qvnode *dir, struct quern_proc *p, struct qvnew *new);
-void new_attr_done(struct qvnew *new);
+/* It has been made, `v`, or (NULL) not: memory goes. */
+void new_attr_done(struct qvnew *new, struct qvnode *v);
 
 /* ---- watch.c -------------------------------------------------------------- */
 

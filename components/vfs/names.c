@@ -47,7 +47,7 @@ make_vnode(struct quern_proc *p, const struct qpath *dir, struct qdentry *d,
 	if (error != 0)
 		return error;
 	error = dv->v_ops->vo_create(dv, &n, new, &v);
-	new_attr_done(new);
+	new_attr_done(new, error == 0 ? v : NULL);
 	if (error != 0)
 		return error;
 	dentry_set(d, v);

@@ -179,7 +179,7 @@ open_tmpfile(const struct opening *op, int dirfd, const char *path,
 		error = new_attr(dv, op->op_p, &new);
 	if (error == 0) {
 		error = dv->v_ops->vo_tmpfile(dv, &new, &v);
-		new_attr_done(&new);
+		new_attr_done(&new, error == 0 ? v : NULL);
 	}
 	qrw_wrunlock(&dv->v_lock);
 	if (error == 0) {

@@ -329,7 +329,7 @@ may_setgid(struct quern_proc *p, uint32_t gid)
 	struct qcred c;
 	bool in;
 
-	if (qproc_capable(p, Q_CAP_FSETID))
+	if (p == NULL || qproc_capable(p, Q_CAP_FSETID))
 		return true;
 	qproc_cred(p, &c);
 	in = cred_in_group(&c, gid);
@@ -388,8 +388,11 @@ new_attr(struct qvnode *dir, struct quern_proc *p, struct qvnew *new)
 }
 
 void
-new_attr_done(struct qvnew *new)
+new_attr_done(struct qvnew *new, struct qvnode *v)
 {
+	/* Before anybody else asks for permission. */
+	if (v != NULL && (new->vn_acl != NULL || new->vn_defacl != NULL))
+		__atomic_fetch_or(&v->v_flags, QV_ACL, __ATOMIC_RELAXED);
 	qfree((void *)(uintptr_t) new->vn_acl);
 	qfree((void *)(uintptr_t) new->vn_defacl);
 }
@@ -471,6 +474,8 @@ acl_set(struct qvnode *v, const char *name, const void *value, size_t len)
 			return error;
 		if (access) {
 			a.va_mode = (v->v_mode & 07000) | mode;
+			if (!may_setgid(qproc_current(), v->v_gid))
+				a.va_mode &= ~(uint32_t)Q_S_ISGID;
 			a.va_ctime = qfs_now(v->v_fs);
 			error = vnode_setattr(v, &a);
 			if (error != 0)
@@ -485,4 +490,34 @@ acl_set(struct qvnode *v, const char *name, const void *value, size_t len)
 	}
 	__atomic_fetch_or(&v->v_flags, QV_ACL, __ATOMIC_RELAXED);
 	return v->v_ops->vo_setxattr(v, name, value, len, 0);
+}
+
+/* With a mask, the mode's middle bits are that (acl(5)). */
+int
+acl_chmod(struct qvnode *v, uint32_t mode)
+{
+	struct acl_entry *e, *group = NULL;
+	struct acl *a = NULL;
+	int n, i, error;
+
+	if (!qvnode_is(v, QV_ACL))
+		return 0;
+	n = acl_read(v, XATTR_ACL, &a);
+	if (n <= 0)
+		return n;
+	for (i = 0; i < n; i++) {
+		e = &a->a_entry[i];
+		if (e->e_tag == ACL_USER_OBJ)
+			e->e_perm = mode >> 6 & 7;
+		else if (e->e_tag == ACL_OTHER)
+			e->e_perm = mode & 7;
+		else if (e->e_tag == ACL_MASK ||
+		    (e->e_tag == ACL_GROUP_OBJ && group == NULL))
+			group = e;
+	}
+	if (group != NULL)
+		group->e_perm = mode >> 3 & 7;
+	error = v->v_ops->vo_setxattr(v, XATTR_ACL, a, 4 + 8 * (size_t)n, 0);
+	qfree(a);
+	return error;
 }

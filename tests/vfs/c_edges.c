@@ -674,6 +674,220 @@ made_while_read(struct conf *c)
 		TRUE(c, seen[i]);
 }
 
+/* ---- numbers of descriptors ----------------------------------------------------- */
+
+static void
+numbers(struct conf *c)
+{
+	int fd, two;
+
+	OK(c, c_file(c, "f", 0644));
+	fd = c_open(c, "f", O_RDWR, 0);
+	IS(c, SYS(c, SYS_fcntl, fd, F_DUPFD, -1), -EINVAL);
+	IS(c, SYS(c, SYS_fcntl, fd, F_DUPFD, 1 << 30), -EINVAL);
+	IS(c, SYS(c, SYS_dup2, fd, -1), -EBADF);
+	IS(c, SYS(c, SYS_dup2, fd, 1 << 30), -EBADF);
+	IS(c, SYS(c, SYS_dup3, fd, fd, 0), -EINVAL);
+	IS(c, SYS(c, SYS_dup3, fd, 200, 1), -EINVAL);
+	IS(c, SYS(c, SYS_dup2, 99, 99), -EBADF);
+	IS(c, SYS(c, SYS_dup2, fd, fd), fd);
+	IS(c, SYS(c, SYS_dup3, fd, 200, O_CLOEXEC), 200);
+	IS(c, SYS(c, SYS_fcntl, 200, F_GETFD), 1);
+	IS(c, SYS(c, SYS_dup2, fd, 200), 200);
+	IS(c, SYS(c, SYS_fcntl, 200, F_GETFD), 0);
+	two = (int)SYS(c, SYS_fcntl, fd, F_DUPFD, 150);
+	IS(c, two, 150);
+	IS(c, SYS(c, SYS_close_range, 160, 150, 0), -EINVAL);
+	IS(c, SYS(c, SYS_close_range, 150, 200, 8), -EINVAL);
+	OK(c, SYS(c, SYS_close_range, 150, 199, 4));
+	IS(c, SYS(c, SYS_fcntl, 150, F_GETFD), 1);
+	OK(c, SYS(c, SYS_close_range, 150, ~0u, 0));
+	IS(c, SYS(c, SYS_close, 150), -EBADF);
+	IS(c, SYS(c, SYS_close, 200), -EBADF);
+	IS(c, SYS(c, SYS_close, -1), -EBADF);
+	IS(c, SYS(c, SYS_close, INT32_MAX), -EBADF);
+	/* One position, and one set of flags. */
+	two = (int)SYS(c, SYS_dup, fd);
+	IS(c, c_write(c, fd, "abc", 3), 3);
+	IS(c, SYS(c, SYS_lseek, two, 0, SEEK_CUR), 3);
+	OK(c, SYS(c, SYS_fcntl, two, F_SETFL, O_APPEND | O_CREAT | O_TRUNC));
+	IS(c, SYS(c, SYS_fcntl, fd, F_GETFL) & (O_APPEND | O_TRUNC), O_APPEND);
+	IS(c, c_size(c, "f"), 3);
+}
+
+static void
+long_names(struct conf *c)
+{
+	char name[300], path[5000];
+
+	memset(name, 'n', sizeof(name));
+	name[256] = '\0';
+	IS(c, c_open(c, name, O_CREAT | O_RDWR, 0644), -ENAMETOOLONG);
+	IS(c, c_mkdir(c, name, 0755), -ENAMETOOLONG);
+	IS(c, c_symlink(c, "x", name), -ENAMETOOLONG);
+	IS(c, c_unlink(c, name), -ENAMETOOLONG);
+	IS(c, c_ino(c, name), -ENAMETOOLONG);
+	OK(c, c_file(c, "f", 0644));
+	IS(c, c_rename(c, "f", name), -ENAMETOOLONG);
+	IS(c, c_link(c, "f", name), -ENAMETOOLONG);
+	name[255] = '\0';
+	OK(c, c_rename(c, "f", name));
+	TRUE(c, c_ino(c, name) > 0);
+	OK(c, c_unlink(c, name));
+	/* The path with its end is what must fit. */
+	memset(path, '/', sizeof(path));
+	path[4094] = '.';
+	path[4095] = '\0';
+	TRUE(c, c_ino(c, path) > 0);
+	path[4095] = '.';
+	path[4096] = '\0';
+	IS(c, c_ino(c, path), -ENAMETOOLONG);
+	memset(path, 't', sizeof(path));
+	path[4096] = '\0';
+	IS(c, c_symlink(c, path, "l"), -ENAMETOOLONG);
+	IS(c, c_symlink(c, "", "l"), -ENOENT);
+	IS(c, c_symlink(c, "x", ""), -ENOENT);
+	IS(c, c_mkdir(c, "", 0755), -ENOENT);
+	IS(c, c_ino(c, ""), -ENOENT);
+}
+
+/* Another owner, even the same: no more set-id bits, whoever asks. */
+static void
+chown_clears(struct conf *c)
+{
+	OK(c, c_file(c, "f", 0755));
+	OK(c, SYS(c, SYS_chmod, "f", 06755));
+	OK(c, SYS(c, SYS_chown, "f", -1, -1));
+	IS(c, c_mode(c, "f"), S_IFREG | 0755);
+	/* Without the group's x it is no set-group-id, but a mark. */
+	OK(c, SYS(c, SYS_chmod, "f", 06745));
+	OK(c, SYS(c, SYS_chown, "f", 0, 0));
+	IS(c, c_mode(c, "f"), S_IFREG | 02745);
+	OK(c, c_mkdir(c, "d", 0755));
+	OK(c, SYS(c, SYS_chmod, "d", 06755));
+	OK(c, SYS(c, SYS_chown, "d", 1, 1));
+	IS(c, c_mode(c, "d"), S_IFDIR | 06755);
+	OK(c, SYS(c, SYS_chown, "f", 1234, 1234));
+	OK(c, SYS(c, SYS_chmod, "f", 04755));
+	c_user(c, 1234, 1234);
+	IS(c, SYS(c, SYS_chown, "f", 1235, -1), -EPERM);
+	IS(c, SYS(c, SYS_chown, "f", -1, 1235), -EPERM);
+	IS(c, c_mode(c, "f"), S_IFREG | 04755);
+	OK(c, SYS(c, SYS_chown, "f", 1234, 1234));
+	IS(c, c_mode(c, "f"), S_IFREG | 0755);
+	OK(c, SYS(c, SYS_chmod, "f", 04755));
+	OK(c, SYS(c, SYS_truncate, "f", 1));
+	IS(c, c_mode(c, "f"), S_IFREG | 0755);
+	c_user(c, 0, 0);
+	OK(c, SYS(c, SYS_chmod, "f", 04755));
+	OK(c, SYS(c, SYS_truncate, "f", 2));
+	IS(c, c_mode(c, "f"), S_IFREG | 04755);
+}
+
+static void
+statx_flags(struct conf *c)
+{
+	char buf[256];
+
+	OK(c, c_file(c, "f", 0644));
+	OK(c, SYS(c, SYS_statx, AT_FDCWD, "f", 0, 0x7ff, buf));
+	IS(c, SYS(c, SYS_statx, AT_FDCWD, "f", 0x80000, 0x7ff, buf), -EINVAL);
+	IS(c, SYS(c, SYS_statx, AT_FDCWD, "f", 0, 0x80000000u, buf), -EINVAL);
+	IS(c, SYS(c, SYS_statx, AT_FDCWD, "f", 0x6000, 0x7ff, buf), -EINVAL);
+	OK(c, SYS(c, SYS_statx, AT_FDCWD, "f", 0x2000, 0, buf));
+	IS(c, SYS(c, SYS_statx, AT_FDCWD, "f", 0, 0x7ff, 8), -EFAULT);
+	IS(c, SYS(c, SYS_newfstatat, AT_FDCWD, "f", buf, 0x8000), -EINVAL);
+	IS(c, SYS(c, SYS_newfstatat, 99, "", buf, AT_EMPTY_PATH), -EBADF);
+	IS(c, SYS(c, SYS_newfstatat, 99, "f", buf, 0), -EBADF);
+	IS(c, SYS(c, SYS_newfstatat, AT_FDCWD, "", buf, 0), -ENOENT);
+	OK(c, SYS(c, SYS_newfstatat, AT_FDCWD, "", buf, AT_EMPTY_PATH));
+	OK(c, SYS(c, SYS_newfstatat, 99, "/", buf, 0));
+	IS(c, SYS(c, SYS_getcwd, buf, 0), -ERANGE);
+	IS(c, SYS(c, SYS_getcwd, buf, 1), -ERANGE);
+	IS(c, SYS(c, SYS_getcwd, 8, 256), -EFAULT);
+	IS(c, SYS(c, SYS_readlink, "f", buf, 0), -EINVAL);
+	IS(c, SYS(c, SYS_readlink, "f", buf, -1), -EINVAL);
+	IS(c, SYS(c, SYS_readlink, "f", buf, 10), -EINVAL);
+	OK(c, c_symlink(c, "target", "l"));
+	IS(c, SYS(c, SYS_readlink, "l", buf, 3), 3);
+	IS(c, SYS(c, SYS_readlink, "l", 8, 3), -EFAULT);
+	IS(c, SYS(c, SYS_utimensat, AT_FDCWD, 0, 0, 0), -EFAULT);
+	IS(c, SYS(c, SYS_unlinkat, AT_FDCWD, "f", 0x100), -EINVAL);
+	IS(c, SYS(c, SYS_unlinkat, AT_FDCWD, "f", AT_REMOVEDIR), -ENOTDIR);
+	IS(c, SYS(c, SYS_mknod, "x", S_IFLNK | 0644, 0), -EINVAL);
+	IS(c, SYS(c, SYS_mknod, "x", S_IFDIR | 0755, 0), -EPERM);
+	IS(c, SYS(c, SYS_mknod, "x", 0x3000 | 0644, 0), -EINVAL);
+	OK(c, SYS(c, SYS_mknod, "x", 0600, 0));
+	IS(c, c_mode(c, "x"), S_IFREG | 0600);
+	IS(c, SYS(c, SYS_renameat2, AT_FDCWD, "x", AT_FDCWD, "y", 3), -EINVAL);
+	IS(c, SYS(c, SYS_renameat2, AT_FDCWD, "x", AT_FDCWD, "x", 1), -EEXIST);
+	IS(c, SYS(c, SYS_linkat, AT_FDCWD, "x", AT_FDCWD, "y", 1), -EINVAL);
+}
+
+/* An ACL that new files get, and the umask that does not matter then. */
+static void
+default_acl(struct conf *c)
+{
+	/* u::rwx u:1234:rwx g::r-x m::rwx o::--- */
+	static const struct {
+		uint32_t version;
+		struct {
+			uint16_t tag, perm;
+			uint32_t id;
+		} e[5];
+	} acl = { 2,
+		{ { 1, 7, ~0u }, { 2, 7, 1234 }, { 4, 5, ~0u }, { 16, 7, ~0u },
+		    { 32, 0, ~0u } } };
+	char buf[64];
+
+	OK(c, c_mkdir(c, "d", 0755));
+	if (SYS(c, SYS_setxattr, "d", "system.posix_acl_default", &acl,
+		sizeof(acl), 0) == -EOPNOTSUPP)
+		return;
+	(void)SYS(c, SYS_umask, 077);
+	OK(c, c_close(c, c_open(c, "d/f", O_CREAT | O_RDWR, 0666)));
+	OK(c, c_mkdir(c, "d/e", 0777));
+	(void)SYS(c, SYS_umask, 022);
+	/* The group's bits are the mask's. */
+	IS(c, c_mode(c, "d/f"), S_IFREG | 0660);
+	IS(c, c_mode(c, "d/e"), S_IFDIR | 0770);
+	IS(c, SYS(c, SYS_getxattr, "d/e", "system.posix_acl_default", buf, 64),
+	    sizeof(acl));
+	IS(c, SYS(c, SYS_getxattr, "d/f", "system.posix_acl_default", buf, 64),
+	    -ENODATA);
+	IS(c,
+	    SYS(c, SYS_setxattr, "d/f", "system.posix_acl_default", &acl,
+		sizeof(acl), 0),
+	    -EACCES);
+	IS(c, SYS(c, SYS_setxattr, "d", "system.posix_acl_access", &acl, 7, 0),
+	    -EINVAL);
+	c_user(c, 1234, 99);
+	TRUE(c, c_open(c, "d/f", O_RDWR, 0) >= 0);
+	IS(c, SYS(c, SYS_access, "d/f", 1), -EACCES);
+	IS(c, SYS(c, SYS_removexattr, "d/f", "system.posix_acl_access"),
+	    -EPERM);
+	c_user(c, 1235, 99);
+	IS(c, c_open(c, "d/f", O_RDONLY, 0), -EACCES);
+	c_user(c, 0, 0);
+	/* chmod moves the mask: the named user has less. */
+	OK(c, SYS(c, SYS_chmod, "d/f", 0640));
+	c_user(c, 1234, 99);
+	IS(c, c_open(c, "d/f", O_RDWR, 0), -EACCES);
+	TRUE(c, c_open(c, "d/f", O_RDONLY, 0) >= 0);
+	c_user(c, 0, 0);
+	OK(c, SYS(c, SYS_removexattr, "d", "system.posix_acl_default"));
+	OK(c, SYS(c, SYS_removexattr, "d", "system.posix_acl_default"));
+	/* An ACL is a mode, too: not of a group that is not one's own. */
+	OK(c, SYS(c, SYS_chown, "d/f", 1234, 500));
+	OK(c, SYS(c, SYS_chmod, "d/f", 02770));
+	c_user(c, 1234, 99);
+	OK(c,
+	    SYS(c, SYS_setxattr, "d/f", "system.posix_acl_access", &acl,
+		sizeof(acl), 0));
+	IS(c, c_mode(c, "d/f"), S_IFREG | 0770);
+	c_user(c, 0, 0);
+}
+
 const struct conf_case conf_edges[] = {
 	{ "seeking far", seeks, CONF_DATA },
 	{ "far positions", positions, CONF_DATA },
@@ -696,5 +910,10 @@ const struct conf_case conf_edges[] = {
 	{ "access of root", access_of_root, CONF_ROOT },
 	{ "removed while read", removed_while_read, 0 },
 	{ "made while read", made_while_read, 0 },
+	{ "numbers of descriptors", numbers, CONF_DATA },
+	{ "names too long", long_names, 0 },
+	{ "chown and set-id bits", chown_clears, CONF_ROOT | CONF_DATA },
+	{ "flags and buffers", statx_flags, 0 },
+	{ "default ACLs", default_acl, CONF_ROOT },
 	{ NULL, NULL, 0 },
 };

@@ -472,6 +472,10 @@ work(struct journal *j, bool commit, bool room, bool flush)
 
 	if (j->j_super == NULL) {
 		j->j_olderror = write_all(j);
+		qspin_lock(&j->j_lock);
+		/* There is no log to be ended: it has done what it has to. */
+		j->j_failed = j->j_error != 0;
+		qspin_unlock(&j->j_lock);
 		return;
 	}
 	if (journal_aborted(j) != 0) {

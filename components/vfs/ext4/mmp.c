@@ -20,6 +20,7 @@
 #define MMP_FSCK      0xe24d4d50u
 #define MMP_SEQ_MAX   0xe24d4d4fu
 #define MMP_MIN_CHECK 5u /* seconds */
+#define MMP_MAX_CHECK 600u
 
 #define SECOND UINT64_C(1000000000)
 
@@ -123,6 +124,8 @@ mmp_take(struct mmp *mm)
 	if (error != 0)
 		return error;
 	check = le16(mm->mm_block->mmp_check_interval_le);
+	if (check > MMP_MAX_CHECK)
+		return qfs_damaged(x->x_fs, "mmp: an interval of %u s", check);
 	if (check < mm->mm_check)
 		check = mm->mm_check;
 	seq = le32(mm->mm_block->mmp_seq_le);
@@ -192,7 +195,7 @@ mmp_start(struct ext4 *x)
 	if (mm == NULL)
 		return -Q_ENOMEM;
 	mm->mm_x = x;
-	mm->mm_update = update == 0 ? 5 : update;
+	mm->mm_update = update == 0 ? 5 : update < 300 ? update : 300;
 	mm->mm_check = 2 * mm->mm_update;
 	if (mm->mm_check < MMP_MIN_CHECK)
 		mm->mm_check = MMP_MIN_CHECK;

@@ -103,6 +103,37 @@ died(void *arg, const char *message)
 	abort();
 }
 
+/* Holes, ranges that move, large attributes, names that change places. */
+static void
+poke_more(const struct tree_sys *s)
+{
+	static char value[9000];
+	int64_t fd;
+
+	fd = TCALL(s, SYS_open, "/mnt/big", O_RDWR);
+	if (fd >= 0) {
+		(void)TCALL(s, SYS_fallocate, fd, FALLOC_FL_COLLAPSE_RANGE,
+		    4096, 8192);
+		(void)TCALL(s, SYS_fallocate, fd, FALLOC_FL_INSERT_RANGE, 8192,
+		    4096);
+		(void)TCALL(s, SYS_fallocate, fd,
+		    FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 3000, 9000);
+		(void)TCALL(s, SYS_fallocate, fd, 0, 0, 60000);
+		(void)TCALL(s, SYS_close, fd);
+	}
+	(void)TCALL(s, SYS_lsetxattr, "/mnt/big", "user.l", value, 9000, 0);
+	(void)TCALL(s, SYS_lsetxattr, "/mnt/dir0", "user.l", value, 3000, 0);
+	(void)TCALL(s, SYS_lremovexattr, "/mnt/big", "user.l");
+	(void)TCALL(s, SYS_link, "/mnt/big", "/mnt/dir0/link");
+	(void)TCALL(s, SYS_renameat2, AT_FDCWD, "/mnt/dir0/link", AT_FDCWD,
+	    "/mnt/dir2", 2);
+	fd = TCALL(s, SYS_open, "/mnt/dir0", O_TMPFILE | O_RDWR, 0600);
+	if (fd >= 0) {
+		(void)TCALL(s, SYS_pwrite64, fd, value, sizeof(value), 0);
+		(void)TCALL(s, SYS_close, fd);
+	}
+}
+
 /* Change all kinds of things; nothing need succeed. */
 static void
 poke(const struct tree_sys *s)
@@ -123,6 +154,7 @@ poke(const struct tree_sys *s)
 		}
 		(void)TCALL(s, SYS_lsetxattr, path, "user.a", buf, i * 40, 0);
 	}
+	poke_more(s);
 	(void)TCALL(s, SYS_mkdir, "/mnt/dir0/new", 0755);
 	(void)TCALL(s, SYS_rename, "/mnt/new_name_number_1", "/mnt/dir0/new/x");
 	(void)TCALL(s, SYS_rename, "/mnt/dir1", "/mnt/dir2/moved");

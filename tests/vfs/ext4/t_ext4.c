@@ -13,6 +13,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <quern/ext4.h>
@@ -418,6 +419,57 @@ START_TEST(refuses)
 }
 END_TEST
 
+/* Damage that is met within a change: read-only from then on, and no hang. */
+START_TEST(damaged)
+{
+	static const char *const kinds[] = { "-O ^metadata_csum",
+		"-O ^metadata_csum,^has_journal" };
+	struct timespec nap = { 0, 10000000 };
+	struct tree_sys s = { 0 };
+	struct quern_proc *p;
+	const size_t size = (size_t)16 << 20;
+	char image[3100], *mem = malloc(size);
+	struct quern *k;
+	struct qdisk *d;
+	int fd;
+
+	snprintf(image, sizeof(image), "%s/damaged%d", dir, _i);
+	/* A block of a file that the bitmap has as free. */
+	ck_assert_int_eq(
+	    tree_run("cd %s && head -c 9000 /dev/zero | tr '\\0' x "
+		     ">f && mke2fs -q -F -t ext4 %s %s 16M "
+		     ">/dev/null 2>&1 && debugfs -w -R 'write f f' "
+		     "%s >/dev/null 2>&1 && debugfs -w -R "
+		     "\"freeb $(debugfs -R 'blocks f' %s "
+		     "2>/dev/null | cut -d' ' -f1)\" %s "
+		     ">/dev/null 2>&1",
+		dir, kinds[_i], image, image, image, image),
+	    0);
+	/* In memory, where requests end before their threads could sleep. */
+	fd = open(image, O_RDONLY | O_CLOEXEC);
+	ck_assert_int_eq(read(fd, mem, size), (ssize_t)size);
+	close(fd);
+	k = make_kernel(&p);
+	ck_assert_int_eq(quern_disk_memory(k, "mem", mem, size, 0, &d), 0);
+	s.ts_proc = p;
+	ck_assert_int_eq(TCALL(&s, SYS_mkdir, "/mnt", 0755), 0);
+	ck_assert_int_eq(TCALL(&s, SYS_mount, "mem", "/mnt", "ext4", 0, ""), 0);
+	ck_assert_int_eq(TCALL(&s, SYS_mkdir, "/mnt/d", 0755), 0);
+	ck_assert_int_eq(TCALL(&s, SYS_truncate, "/mnt/f", 0), -EUCLEAN);
+	(void)TCALL(&s, SYS_sync, 0);
+	ck_assert_int_eq(TCALL(&s, SYS_mkdir, "/mnt/e", 0755), -EROFS);
+	ck_assert_msg(strstr(lines, "a block is freed that is free") != NULL,
+	    "%s", lines);
+	/* Whatever works in the background comes to an end. */
+	ck_assert_int_eq(TCALL(&s, SYS_nanosleep, &nap, 0), 0);
+	ck_assert_int_eq(TCALL(&s, SYS_umount2, "/mnt", 0), 0);
+	ck_assert_int_eq(quern_disk_close(d), 0);
+	end_kernel(k, p);
+	free(mem);
+	unlink(image);
+}
+END_TEST
+
 /* ---- room ----------------------------------------------------------------------- */
 
 static int64_t
@@ -661,6 +713,7 @@ main(void)
 	suite_add_tcase(s, tc);
 	tc = tcase_create("refuse");
 	tcase_set_timeout(tc, 60);
+	tcase_add_loop_test(tc, damaged, 0, 2);
 	tcase_add_loop_test(tc, refuses, 0,
 	    (int)(sizeof(refusals) / sizeof(refusals[0])));
 	suite_add_tcase(s, tc);

@@ -7,7 +7,9 @@
  *	[l] vf_lrulock	[f] vf_fslock	[s] ps_lock
  *
  * Lock order: vf_mounting, vf_mounts, fs_rename, v_lock (vnode.h), ps_lock, chain, vf_lrulock,
- * fs_vlock; the last four are spin locks.
+ * fs_vlock; the last four are spin locks.  Of several v_lock: a directory's before
+ * those of what is in it, and directories' before files'.  Two directories neither
+ * of which is above the other are locked with fs_rename held only.
  */
 #ifndef QUERN_VFS_IMPL_H
 #define QUERN_VFS_IMPL_H

@@ -327,7 +327,9 @@ QSYS(openat2)
 		    Q_O_CLOEXEC)) != 0)
 		return -Q_EINVAL;
 	if ((resolve & Q_RESOLVE_CACHED) != 0 &&
-	    (how.flags & (Q_O_TRUNC | Q_O_CREAT | Q_O_TMPFILE)) != 0)
+	    (how.flags &
+		(Q_O_TRUNC | Q_O_CREAT |
+		    (Q_O_TMPFILE & ~(uint64_t)Q_O_DIRECTORY))) != 0)
 		return -Q_EAGAIN;
 	error = path_arg(s, 1, false, &path);
 	if (error != 0)

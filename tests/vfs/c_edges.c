@@ -380,6 +380,9 @@ bounded_creation(struct conf *c)
 	IS(c, resolved(c, d, "up", O_CREAT | O_RDWR, RESOLVE_NO_SYMLINKS),
 	    -ELOOP);
 	IS(c, c_ino(c, "out"), -ENOENT);
+	TRUE(c, c_ino(c, "d/e") > 0);
+	TRUE(c, resolved(c, d, "e", O_DIRECTORY, RESOLVE_CACHED) >= 0);
+	IS(c, resolved(c, d, "e", O_TMPFILE | O_RDWR, RESOLVE_CACHED), -EAGAIN);
 	TRUE(c, resolved(c, d, "in", O_CREAT | O_RDWR, RESOLVE_BENEATH) >= 0);
 	TRUE(c, c_ino(c, "d/e/in") > 0);
 	/* A root of its own: the same links stay in it. */

@@ -242,7 +242,7 @@ conf_main(const char *name, const struct conf_case *(*nth)(int), int n)
 	/* The host is not what a sanitizer looks at. */
 	if (mode == NULL || *mode == '\0') {
 		ADD(host_tmpfs);
-		host_dir = hostdisk_mount("-t ext4", &why);
+		host_dir = hostdisk_mount("-t ext4", "acl,user_xattr", &why);
 		if (host_dir != NULL) {
 			ADD(host_ext4);
 		} else {

@@ -11,7 +11,7 @@
 
 #include "hostdisk.h"
 
-static char base[200], dir[240];
+static char base[200], dir[240], file[240];
 
 static int
 run(const char *fmt, const char *options)
@@ -23,7 +23,7 @@ run(const char *fmt, const char *options)
 }
 
 const char *
-hostdisk_mount(const char *options, const char **why)
+hostdisk_mount(const char *options, const char *how, const char **why)
 {
 	const char *tmp = getenv("TMPDIR");
 
@@ -46,11 +46,17 @@ hostdisk_mount(const char *options, const char **why)
 	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
 		return NULL;
 	*why = "the host has no loop devices, or not this file system";
-	if (run("mount -o loop,acl,user_xattr '%2$s/image' '%2$s/mnt' "
-		"2>/dev/null%1$.0s",
-		options) != 0)
+	if (run("mount -o loop,%1$s '%2$s/image' '%2$s/mnt' 2>/dev/null",
+		how) != 0)
 		return NULL;
 	return dir;
+}
+
+const char *
+hostdisk_image(void)
+{
+	snprintf(file, sizeof(file), "%s/image", base);
+	return file;
 }
 
 void

@@ -6,10 +6,15 @@
 #define TESTS_VFS_HOSTDISK_H
 
 /*
- * Make an image with mke2fs and mount it where only this process and its
- * children see it: the directory, or NULL, and *why says what is missing.
+ * Make an image with mke2fs (`options`) and mount it (`how`, as after mount -o)
+ * where only this process and its children see it: the directory, or NULL, and
+ * *why says what is missing.
  */
-const char *hostdisk_mount(const char *options, const char **why);
+const char *hostdisk_mount(const char *options, const char *how,
+    const char **why);
+
+/* The image's path. */
+const char *hostdisk_image(void);
 
 /* Unmount it, if it is, and remove the image. */
 void hostdisk_end(void);

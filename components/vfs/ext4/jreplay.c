@@ -384,10 +384,12 @@ check_fast(struct replay *rp)
 	struct jfast f;
 	int error;
 
-	if ((j->j_incompat & JINCOMPAT_FAST) == 0)
+	if ((j->j_incompat & JINCOMPAT_FAST) == 0 ||
+	    j->j_last + 1 >= jbe32(j->j_super->js_maxlen_be))
 		return 0;
 	rp->rp_nstage = 0;
-	error = j_io(j, QUERN_BLK_READ, j->j_last, 1, j->j_stage, 0);
+	/* The first block of their area is not used. */
+	error = j_io(j, QUERN_BLK_READ, j->j_last + 1, 1, j->j_stage, 0);
 	if (error != 0)
 		return error;
 	memcpy(&f, j->j_stage, sizeof(f));

@@ -375,6 +375,22 @@ int walk_look(const struct qsys *s, int dirfd, unsigned i, unsigned flags,
 int path_arg(const struct qsys *s, unsigned i, bool empty, char **bufp);
 void path_free(char *buf);
 
+/* Most paths are short: `sp`, on the stack, has room for those.  As path_arg. */
+struct short_path {
+	char *sp_path;
+	char sp_text[128];
+};
+
+int path_arg_short(const struct qsys *s, unsigned i, bool empty,
+    struct short_path *sp);
+
+static inline void
+path_end(struct short_path *sp)
+{
+	if (qunlikely(sp->sp_path != sp->sp_text))
+		path_free(sp->sp_path);
+}
+
 /*
  * Find the directory of the last name of argument `i`.  To be ended by
  * parent_put.  `flags` QWALK_* of the way there.

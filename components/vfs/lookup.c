@@ -785,21 +785,21 @@ walk_look(const struct qsys *s, int dirfd, unsigned i, unsigned flags,
     void (*look)(struct qvnode *v, void *arg), void *arg)
 {
 	struct walk w;
-	char *buf;
-	int error = path_arg(s, i, (flags & QWALK_EMPTY) != 0, &buf);
+	struct short_path sp;
+	int error = path_arg_short(s, i, (flags & QWALK_EMPTY) != 0, &sp);
 
 	if (error != 0)
 		return error;
-	walk_start(&w, s->s_proc, buf, flags, false);
+	walk_start(&w, s->s_proc, sp.sp_path, flags, false);
 	w.w_look = look;
 	w.w_arg = arg;
-	error = walk_do(&w, dirfd, buf);
+	error = walk_do(&w, dirfd, sp.sp_path);
 	if (error == 0 && !w.w_fast) {
 		look(dentry_vnode(w.w_at.p_d), arg);
 		qpath_put(&w.w_at);
 	}
 	walk_end(&w);
-	path_free(buf);
+	path_end(&sp);
 	return error;
 }
 
@@ -859,6 +859,21 @@ path_arg(const struct qsys *s, unsigned i, bool empty, char **bufp)
 	return 0;
 }
 
+int
+path_arg_short(const struct qsys *s, unsigned i, bool empty,
+    struct short_path *sp)
+{
+	int64_t n = qcopyinstr(s->s_us, sp->sp_text, s->s_arg[i],
+	    sizeof(sp->sp_text));
+
+	sp->sp_path = sp->sp_text;
+	if (qlikely(n > 0))
+		return 0;
+	if (n == -Q_ENAMETOOLONG)
+		return path_arg(s, i, empty, &sp->sp_path);
+	return n != 0 ? (int)n : empty ? 0 : -Q_ENOENT;
+}
+
 void
 path_free(char *buf)
 {
@@ -869,13 +884,13 @@ int
 qvfs_walk_arg(const struct qsys *s, int dirfd, unsigned i, unsigned flags,
     struct qpath *out)
 {
-	char *buf;
-	int error = path_arg(s, i, (flags & QWALK_EMPTY) != 0, &buf);
+	struct short_path sp;
+	int error = path_arg_short(s, i, (flags & QWALK_EMPTY) != 0, &sp);
 
 	if (error != 0)
 		return error;
-	error = qvfs_walk(s->s_proc, dirfd, buf, flags, out);
-	path_free(buf);
+	error = qvfs_walk(s->s_proc, dirfd, sp.sp_path, flags, out);
+	path_end(&sp);
 	return error;
 }
 

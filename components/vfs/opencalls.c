@@ -243,16 +243,16 @@ do_open(struct quern_proc *p, int dirfd, const char *path, uint32_t flags,
 static int64_t
 open_call(struct qsys *s, int dirfd, unsigned i, uint32_t flags, uint32_t mode)
 {
-	char *path;
+	struct short_path sp;
 	int64_t ret;
-	int error = path_arg(s, i, false, &path);
+	int error = path_arg_short(s, i, false, &sp);
 
 	if (error != 0)
 		return error;
 	/* The old calls ignore what they do not know. */
-	ret = do_open(s->s_proc, dirfd, path, flags & OPEN_FLAGS, mode & 07777,
-	    0);
-	path_free(path);
+	ret = do_open(s->s_proc, dirfd, sp.sp_path, flags & OPEN_FLAGS,
+	    mode & 07777, 0);
+	path_end(&sp);
 	return ret;
 }
 

@@ -48,6 +48,9 @@ struct qpcache_node {
 /* The page, without a reference.  [p] or in an epoch section */
 struct qpage *pctree_lookup(struct qpcache *pc, uint64_t index);
 
+/* Without a reference, for who knows that it stays. */
+struct qpage *pctree_peek(struct qpcache *pc, uint64_t index);
+
 /* With a reference, or NULL.  Takes no lock. */
 struct qpage *pctree_get(struct qpcache *pc, uint64_t index);
 

@@ -101,6 +101,17 @@ pctree_get(struct qpcache *pc, uint64_t index)
 	return pg;
 }
 
+struct qpage *
+pctree_peek(struct qpcache *pc, uint64_t index)
+{
+	struct qpage *pg;
+
+	qepoch_enter();
+	pg = pctree_lookup(pc, index);
+	qepoch_exit();
+	return pg;
+}
+
 void
 pctree_warm(struct quern *k, struct qpcache *pc, uint64_t index)
 {

@@ -8,6 +8,9 @@
 
 #include "k_crash.h"
 
+/* Worlds that have some two million states, in half an hour. */
+#define MILLIONS 12000
+
 int
 main(void)
 {
@@ -23,7 +26,7 @@ main(void)
 	}
 	printf("SEED=%llu\n", (unsigned long long)first);
 	failure = kcrash_explore(first,
-	    worlds != NULL ? (unsigned)atoi(worlds) : 400, &kc);
+	    worlds != NULL ? (unsigned)atoi(worlds) : MILLIONS, &kc);
 	printf("# %llu states, %llu more seen before, %llu writes, %llu "
 	       "e2fsck, %llu us a state\n",
 	    (unsigned long long)kc.kc_seen, (unsigned long long)kc.kc_same,

@@ -8,6 +8,8 @@
 #
 # and `done_testing` at the end.
 
+# Run by hand, it must not make its tree in the root directory.
+: "${TMPDIR:?must be an empty directory}"
 tests_failed=0
 
 report() {

@@ -38,6 +38,7 @@ extern "C" {
 #endif
 
 struct qfdtable;
+struct qmmap;
 struct qpipe;
 
 /* f_mode: what it can do. */
@@ -111,6 +112,14 @@ struct qfile_ops {
 
 	/* Attributes; `st` is zeroed.  NULL: those of an anonymous file. */
 	int (*fo_stat)(struct qfile *f, struct q_stat *st);
+
+	/*
+	 * It is to be mapped: answer with the object that has the pages, and a
+	 * reference to it (pager.h).  That the file is open for what mm_prot and
+	 * mm_flags ask has been checked.  -EPERM, -EACCES, -ENOMEM.  NULL:
+	 * -ENODEV.
+	 */
+	int (*fo_mmap)(struct qfile *f, struct qmmap *mm);
 
 	/* The pipe that it is an end of, for splice.  NULL: none. */
 	struct qpipe *(*fo_pipe)(const struct qfile *f);

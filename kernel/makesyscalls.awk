@@ -25,7 +25,7 @@ BEGIN {
 	n = split("fd int uint long ulong size off pid uid gid mode addr", w, " ")
 	for (i = 1; i <= n; i++)
 		plain[w[i]] = 1
-	n = split("none fd size count off pid uid gid mode time int", w, " ")
+	n = split("none fd size count off pid uid gid mode time addr int", w, " ")
 	for (i = 1; i <= n; i++)
 		result[w[i]] = 1
 	ret_kind["none"] = ret_kind["int"] = ret_kind["count"] = "QARG_INT"

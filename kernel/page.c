@@ -9,7 +9,10 @@
  * P1  A free block below pp_virgin is on pp_free[order], its head has QPG_FREE
  *     and pg_order, and its buddy is not a free block of the same order.
  * P2  An allocated block's head has at least one reference.
- * P3  A block is freed with no mapper, no pin and not busy.
+ * P3  A block is freed with no mapping, no pin and not busy.
+ * P4  A page with mappings has a mapper, unless they were counted without one.
+ *     The mapper goes with the last mapping, and under the reverse-map mutex:
+ *     so it is there as long as a callback of its runs.
  *
  * Locks: pp_lock is a leaf.  The mutexes of the reverse map are hashed by page
  * and held across the mappers' callbacks.
@@ -140,7 +143,8 @@ block_merge(struct qpages *pp, uint64_t i, unsigned order)
 		/* Who has it may change the other flags meanwhile. */
 		if ((__atomic_load_n(&buddy->pg_flags, __ATOMIC_RELAXED) &
 			QPG_FREE) == 0 ||
-		    buddy->pg_order != order)
+		    __atomic_load_n(&buddy->pg_order, __ATOMIC_RELAXED) !=
+			order)
 			break;
 		block_remove(buddy);
 		if (b < i)
@@ -218,6 +222,22 @@ block_take(struct qpages *pp, unsigned order)
 	return pg;
 }
 
+/* What an allocated page is like. */
+static inline void
+page_begin(struct qpage *pg, unsigned order)
+{
+	/* Freeing its buddy looks at it, and so may who last saw it in use. */
+	__atomic_store_n(&pg->pg_flags, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&pg->pg_refs, 1, __ATOMIC_RELAXED);
+	pg->pg_pins = 0;
+	__atomic_store_n(&pg->pg_order, (uint8_t)order, __ATOMIC_RELAXED);
+	pg->pg_obj = NULL;
+	pg->pg_index = 0;
+	qlist_init(&pg->pg_link);
+	pg->pg_mapper = NULL;
+	__atomic_store_n(&pg->pg_maps, 0, __ATOMIC_RELAXED);
+}
+
 struct qpage *
 qpage_alloc(struct quern *k, unsigned order)
 {
@@ -235,16 +255,18 @@ qpage_alloc(struct quern *k, unsigned order)
 	vspin_unlock(k, &pp->pp_lock);
 	if (pg == NULL)
 		return NULL;
-	/* Freeing its buddy looks at it, and so may who last saw it in use. */
-	__atomic_store_n(&pg->pg_flags, 0, __ATOMIC_RELAXED);
-	__atomic_store_n(&pg->pg_refs, 1, __ATOMIC_RELAXED);
-	pg->pg_pins = 0;
-	pg->pg_order = (uint8_t)order;
-	pg->pg_obj = NULL;
-	pg->pg_index = 0;
-	qlist_init(&pg->pg_link);
-	qlist_init(&pg->pg_mappers);
+	page_begin(pg, order);
 	return pg;
+}
+
+void
+qpage_split(struct qpage *pg, unsigned order)
+{
+	uint64_t i;
+
+	qassert(pg->pg_order == order && pg->pg_refs == 1);
+	for (i = 0; i < UINT64_C(1) << order; i++)
+		page_begin(pg + i, 0);
 }
 
 static void
@@ -252,7 +274,7 @@ page_free(struct quern *k, struct qpage *pg)
 {
 	struct qpages *pp = k->k_pages;
 
-	qassert(qlist_empty(&pg->pg_mappers));
+	qassert(!qpage_mapped(pg));
 	qassert(pg->pg_pins == 0);
 	qassert((pg->pg_flags & (QPG_BUSY | QPG_FREE)) == 0);
 	qassert(qlist_empty(&pg->pg_link));
@@ -426,17 +448,15 @@ rmap_lock(struct quern *k, const struct qpage *pg)
 bool
 qpage_clean(struct quern *k, struct qpage *pg)
 {
-	struct qpage_mapper *m;
 	struct qmutex *lock;
-	struct qlist *l;
 	uint32_t old;
 
 	qassert(is_busy(pg));
+	if (!qpage_mapped(pg))
+		return (qpage_flags(pg, 0, QPG_DIRTY) & QPG_DIRTY) != 0;
 	lock = rmap_lock(k, pg);
-	QLIST_FOREACH(l, &pg->pg_mappers) {
-		m = QLIST_ELEM(l, struct qpage_mapper, pm_link);
-		m->pm_ops->po_protect(m, pg);
-	}
+	if (pg->pg_mapper != NULL)
+		pg->pg_mapper->pm_ops->po_protect(pg->pg_mapper, pg);
 	old = qpage_flags(pg, 0, QPG_DIRTY);
 	qmutex_unlock(lock);
 	return (old & QPG_DIRTY) != 0;
@@ -445,47 +465,76 @@ qpage_clean(struct quern *k, struct qpage *pg)
 void
 qpage_map(struct quern *k, struct qpage *pg, struct qpage_mapper *m)
 {
-	struct qmutex *lock = rmap_lock(k, pg);
+	struct qmutex *lock;
 
 	qassert(__atomic_load_n(&pg->pg_refs, __ATOMIC_RELAXED) != 0);
-	qlist_append(&pg->pg_mappers, &m->pm_link);
+	if (m == NULL) {
+		(void)count_add(&pg->pg_maps, 1);
+		return;
+	}
+	qassert(is_busy(pg));
+	lock = rmap_lock(k, pg);
+	qassert(pg->pg_mapper == NULL || pg->pg_mapper == m);
+	pg->pg_mapper = m;
+	(void)count_add(&pg->pg_maps, 1);
 	qmutex_unlock(lock);
 }
 
 void
-qpage_unmap(struct quern *k, struct qpage *pg, struct qpage_mapper *m)
+qpage_unmap(struct quern *k, struct qpage *pg, uint32_t n)
 {
-	struct qmutex *lock = rmap_lock(k, pg);
+	uint32_t old = __atomic_load_n(&pg->pg_maps, __ATOMIC_RELAXED);
+	struct qmutex *lock;
 
-	qlist_del(&m->pm_link);
+	/*
+	 * The last one ends the mapper's interest in the page.  One without a
+	 * mapper has nobody to wait for it either.
+	 */
+	if (__atomic_load_n(&pg->pg_mapper, __ATOMIC_RELAXED) == NULL) {
+		old = count_add(&pg->pg_maps, 0 - n);
+		qassert(old >= n);
+		return;
+	}
+	lock = rmap_lock(k, pg);
+	old = count_add(&pg->pg_maps, 0 - n);
+	qassert(old >= n);
+	if (old == n) {
+		__atomic_store_n(&pg->pg_mapper, NULL, __ATOMIC_RELAXED);
+		if ((__atomic_load_n(&pg->pg_flags, __ATOMIC_RELAXED) &
+			QPG_WANTED) != 0)
+			(void)qwaitq_wake_all(
+			    &k->k_pages->pp_wait[page_hash(k->k_pages, pg)]);
+	}
 	qmutex_unlock(lock);
 }
 
 void
 qpage_invalidate(struct quern *k, struct qpage *pg)
 {
-	struct qpage_mapper *m;
+	struct qwaitq *w = &k->k_pages->pp_wait[page_hash(k->k_pages, pg)];
 	struct qmutex *lock;
+	uint32_t n = 0;
 
 	qassert(is_busy(pg));
-	lock = rmap_lock(k, pg);
-	while (!qlist_empty(&pg->pg_mappers)) {
-		m = QLIST_ELEM(pg->pg_mappers.l_next, struct qpage_mapper,
-		    pm_link);
-		qlist_del(&m->pm_link);
-		m->pm_ops->po_invalidate(m, pg);
+	while (qpage_mapped(pg)) {
+		lock = rmap_lock(k, pg);
+		if (pg->pg_mapper != NULL) {
+			n = pg->pg_mapper->pm_ops->po_invalidate(pg->pg_mapper,
+			    pg);
+			n = count_add(&pg->pg_maps, 0 - n) - n;
+			if (n == 0)
+				__atomic_store_n(&pg->pg_mapper, NULL,
+				    __ATOMIC_RELAXED);
+		}
+		qmutex_unlock(lock);
+		/* What is left has been taken away; who did is about to say. */
+		qspin_lock(&w->w_lock);
+		(void)qpage_flags(pg, QPG_WANTED, 0);
+		if (qpage_mapped(pg))
+			(void)qwaitq_sleep(w, &w->w_lock, 0, QUERN_NEVER);
+		else
+			qspin_unlock(&w->w_lock);
 	}
-	qmutex_unlock(lock);
-}
-
-bool
-qpage_mapped(struct quern *k, struct qpage *pg)
-{
-	struct qmutex *lock = rmap_lock(k, pg);
-	bool mapped = !qlist_empty(&pg->pg_mappers);
-
-	qmutex_unlock(lock);
-	return mapped;
 }
 
 /* ---- when there are few ------------------------------------------------- */

@@ -9,8 +9,8 @@
  *
  * Invariant (design, section 6): a page goes back to the allocator, and a write
  * protection counts, only after every address space that may map it has
- * acknowledged.  The allocator asserts what it can see: no mapping is left in
- * the reverse map and nobody holds the page busy or pinned.
+ * acknowledged.  The allocator asserts what it can see: no mapping is counted
+ * (pg_maps) and nobody holds the page busy or pinned.
  */
 #ifndef QUERN_PAGE_H
 #define QUERN_PAGE_H
@@ -38,22 +38,21 @@ struct qpage;
 #define QPG_FRESH      128u /* the owner's: not used yet */
 
 /*
- * One who maps the page; embedded in the mapper's own structure.  The page
- * calls back to have its mappings removed or made read-only; both are
- * synchronous: on return no address space can (write) access the page.  The
- * callbacks run with the page's reverse-map mutex held: they may sleep, but
- * not call qpage_map or qpage_unmap.
+ * Who knows all mappings of a page, of a file for instance: embedded in the
+ * mapper's own structure, for any number of pages.  The page calls back to have
+ * its mappings removed or made read-only; both are synchronous: on return no
+ * address space can (write) access the page.  The callbacks run with the page
+ * busy and its reverse-map mutex held: they may sleep, but not call qpage_map or
+ * qpage_unmap.
  */
 struct qpage_mapper {
-	struct qlist pm_link; /* on pg_mappers */
 	const struct qpage_mapper_ops *pm_ops;
 };
 
 struct qpage_mapper_ops {
-	/* Remove every mapping of the page by this mapper, which has been
-	 * taken out of the reverse map. */
-	void (*po_invalidate)(struct qpage_mapper *, struct qpage *);
-	/* Make its mappings read-only; the next write faults again. */
+	/* Remove all mappings of the page; how many that were. */
+	uint32_t (*po_invalidate)(struct qpage_mapper *, struct qpage *);
+	/* Make them read-only; the next write faults again. */
 	void (*po_protect)(struct qpage_mapper *, struct qpage *);
 };
 
@@ -64,15 +63,23 @@ struct qpage {
 	uint32_t pg_pins;  /* [a] for I/O by address */
 	uint8_t pg_order;  /* of the block it heads, free or not */
 	uint8_t pg_pad[3];
-	struct qlist pg_link;    /* free list; the owner's when allocated */
-	struct qlist pg_mappers; /* [reverse-map mutex] */
-	void *pg_obj;            /* [busy] the owner */
-	uint64_t pg_index;       /* [busy] where in it, in pages */
+	struct qlist pg_link; /* free list; the owner's when allocated */
+	struct qpage_mapper *pg_mapper; /* [reverse-map mutex] or NULL */
+	uint32_t pg_maps;               /* [a] mappings in all address spaces */
+	uint32_t pg_pad2;
+	void *pg_obj;      /* [busy] the owner */
+	uint64_t pg_index; /* [busy] where in it, in pages */
 };
 
 /* Allocate 1 << `order` contiguous pages, not zeroed; one reference on the
  * first.  NULL: none left.  Does not sleep. */
 struct qpage *qpage_alloc(struct quern *k, unsigned order) QMUSTCHECK;
+
+/*
+ * Make the pages of a block of that order single ones, each of which has a
+ * reference of its own.  Nobody else knows of the block yet.
+ */
+void qpage_split(struct qpage *pg, unsigned order);
 
 /*
  * Who can give pages back when there are few; embedded in the giver's own
@@ -146,17 +153,30 @@ bool qpage_dirty(struct qpage *pg);
 bool qpage_clean(struct quern *k, struct qpage *pg);
 
 /*
- * qpage_map enters a mapper into the reverse map, qpage_unmap takes it out.
- * Both may sleep.
+ * Count a mapping that is about to be made.  `m` knows of it from here on; NULL
+ * where the page is the mapper's own and nobody will ask.  With `m`, the caller
+ * holds the page busy, and may sleep.
  */
 void qpage_map(struct quern *k, struct qpage *pg, struct qpage_mapper *m);
-void qpage_unmap(struct quern *k, struct qpage *pg, struct qpage_mapper *m);
 
-/* Have every mapper remove its mappings.  Caller holds it busy; may sleep. */
+/*
+ * `n` mappings are gone, and every address space has acknowledged.  May sleep,
+ * and not under a lock that the mapper's callbacks take.
+ */
+void qpage_unmap(struct quern *k, struct qpage *pg, uint32_t n);
+
+/*
+ * Have the mapper remove all mappings, and wait for those that somebody is just
+ * removing.  Caller holds it busy; may sleep.
+ */
 void qpage_invalidate(struct quern *k, struct qpage *pg);
 
 /* Is anyone mapping it? */
-bool qpage_mapped(struct quern *k, struct qpage *pg);
+static inline bool
+qpage_mapped(const struct qpage *pg)
+{
+	return __atomic_load_n(&pg->pg_maps, __ATOMIC_ACQUIRE) != 0;
+}
 
 #ifdef __cplusplus
 }

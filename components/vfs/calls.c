@@ -137,8 +137,8 @@ forget_range(struct qvnode *v, uint64_t off, uint64_t end)
 	return error;
 }
 
-static int
-do_fallocate(struct qvnode *v, uint32_t mode, uint64_t off, uint64_t len)
+int
+vnode_fallocate(struct qvnode *v, uint32_t mode, uint64_t off, uint64_t len)
 {
 	uint32_t op = mode & ~(uint32_t)Q_FALLOC_FL_KEEP_SIZE;
 	uint64_t end = off + len, size = v->v_size;
@@ -209,7 +209,7 @@ QSYS(fallocate)
 		error = -Q_EOPNOTSUPP;
 	if (error == 0) {
 		qrw_wrlock(&v->v_lock);
-		error = do_fallocate(v, mode, (uint64_t)off, (uint64_t)len);
+		error = vnode_fallocate(v, mode, (uint64_t)off, (uint64_t)len);
 		qrw_wrunlock(&v->v_lock);
 	}
 	if (error == 0)

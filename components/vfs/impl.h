@@ -320,6 +320,11 @@ int open_at(struct quern_proc *p, const struct qpath *at, uint32_t flags,
 int open_make(struct quern_proc *p, const struct qpath *at, uint32_t flags,
     const struct qfile_ops *ops, uint32_t mode, struct qfile **fp);
 int file_stat(struct qfile *f, struct q_stat *st);
+/* mmap.c: fo_mmap of regular files. */
+int file_mmap(struct qfile *f, struct qmmap *mm);
+/* calls.c: fallocate(2), checked; v_lock is held for writing. */
+int vnode_fallocate(struct qvnode *v, uint32_t mode, uint64_t off,
+    uint64_t len);
 void file_release(struct qfile *f);
 void touch_atime(struct qmount *m, struct qvnode *v, uint32_t reads);
 /* Before a write or truncation.  [v_lock] */

@@ -364,6 +364,7 @@ static const struct qfile_ops file_ops = { .fo_name = "file",
 	.fo_fcntl = vnode_fcntl,
 	.fo_seek = file_seek,
 	.fo_setfl = file_setfl,
+	.fo_mmap = file_mmap,
 	.fo_stat = file_stat,
 	.fo_flush = file_flush,
 	.fo_release = file_release };

@@ -482,6 +482,21 @@ write_page(struct writer *w, uint64_t off, size_t n, size_t *donep)
 }
 
 int
+qpcache_mkwrite(struct qvnode *v, struct qpage *pg)
+{
+	bool promised;
+	int error;
+
+	/* Beyond the end, nothing is ever written back. */
+	if (pg->pg_index << PAGE_SHIFT >= qvnode_size(v))
+		return 0;
+	error = promise(v, pg, 0, &promised);
+	if (error == 0)
+		qpcache_dirty(v, pg);
+	return error;
+}
+
+int
 qpcache_extend(struct qvnode *v, uint64_t size)
 {
 	uint64_t old = v->v_size, index = old >> PAGE_SHIFT;

@@ -70,6 +70,12 @@ struct qpage *qpcache_find(struct qvnode *v, uint64_t index);
 void qpcache_dirty(struct qvnode *v, struct qpage *pg);
 
 /*
+ * A store through a mapping is about to come to a busy page of the file: have
+ * room promised for it, and qpcache_dirty.  -ENOSPC and the like.
+ */
+int qpcache_mkwrite(struct qvnode *v, struct qpage *pg) QMUSTCHECK;
+
+/*
  * Write what is dirty in [off, end) back (`end` UINT64_MAX: all); `wait`: until
  * it is on the disk (not flushed) and vo_wrote is over; then the first error,
  * which the next of these does not return again.  What could not be written is

@@ -97,7 +97,7 @@ pick(struct writeback *wb, struct qpage **out, uint64_t *seenp)
 			wb->wb_nactive++;
 		} else if ((flags & (QPG_DIRTY | QPG_BUSY)) != 0 ||
 		    __atomic_load_n(&pg->pg_refs, __ATOMIC_RELAXED) != 1 ||
-		    !qpage_trybusy(pg)) {
+		    qpage_mapped(pg) || !qpage_trybusy(pg)) {
 			qlist_del(&pg->pg_link);
 			qlist_prepend(&wb->wb_inactive, &pg->pg_link);
 		} else {
@@ -121,8 +121,12 @@ take_out(struct qpage *pg)
 	uint32_t one = 1;
 
 	qspin_lock(&pc->pc_lock);
-	/* From 0 nobody takes a reference: see pctree_get. */
+	/*
+	 * From 0 nobody takes a reference: see pctree_get.  And nobody maps what
+	 * is busy.
+	 */
 	if (__atomic_load_n(&pg->pg_pins, __ATOMIC_RELAXED) != 0 ||
+	    qpage_mapped(pg) ||
 	    !__atomic_compare_exchange_n(&pg->pg_refs, &one, 0, false,
 		__ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
 		qspin_unlock(&pc->pc_lock);

@@ -9,6 +9,7 @@
  */
 #include <quern/abi/ioctl.h>
 #include <quern/block.h>
+#include <quern/pager.h>
 #include <quern/pipe.h>
 
 #include "impl.h"
@@ -75,20 +76,29 @@ random_read(struct qfile *f, struct quio *u)
 	return all != u->u_resid ? (int64_t)(all - u->u_resid) : error;
 }
 
-#define DEVICE(read, write)                                                  \
+/* As anonymous memory. */
+static int
+zero_mmap(struct qfile *f, struct qmmap *mm)
+{
+	(void)f;
+	mm->mm_kind = QMMAP_ANON;
+	return 0;
+}
+
+#define DEVICE(read, write, mmap)                                            \
 	{                                                                    \
 		.fo_name = "device", .fo_read = (read), .fo_write = (write), \
 		.fo_seek = qfile_seek_nowhere, .fo_stat = file_stat,         \
-		.fo_release = file_release                                   \
+		.fo_mmap = (mmap), .fo_release = file_release                \
 	}
 
 /* By minor number. */
 static const struct qfile_ops mem_ops[] = {
-	[3] = DEVICE(null_read, null_write),
-	[5] = DEVICE(zero_read, null_write),
-	[7] = DEVICE(zero_read, full_write),
-	[8] = DEVICE(random_read, null_write),
-	[9] = DEVICE(random_read, null_write),
+	[3] = DEVICE(null_read, null_write, NULL),
+	[5] = DEVICE(zero_read, null_write, zero_mmap),
+	[7] = DEVICE(zero_read, full_write, NULL),
+	[8] = DEVICE(random_read, null_write, NULL),
+	[9] = DEVICE(random_read, null_write, NULL),
 };
 
 static int

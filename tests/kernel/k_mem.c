@@ -289,7 +289,6 @@ busy_pages(struct kenv *e)
  */
 struct aspace {
 	struct shared *s;
-	struct qpage_mapper am_mapper;
 	struct qmutex am_lock; /* a guest's store against its page table */
 	bool am_mapped, am_write;
 	uint32_t am_faults;
@@ -297,6 +296,7 @@ struct aspace {
 
 struct pager {
 	struct shared s;
+	struct qpage_mapper mapper;
 	struct aspace as[2];
 	uint64_t disk;   /* what was written back last */
 	uint32_t stores; /* [a] */
@@ -304,34 +304,41 @@ struct pager {
 	uint32_t clean, dirty;
 };
 
-static struct aspace *
-aspace_of(struct qpage_mapper *m)
+static struct pager *
+pager_of(struct qpage_mapper *m)
 {
-	return QCONTAINER(m, struct aspace, am_mapper);
+	return QCONTAINER(m, struct pager, mapper);
 }
 
-static void
+static uint32_t
 as_invalidate(struct qpage_mapper *m, struct qpage *pg)
 {
-	struct aspace *as = aspace_of(m);
+	struct pager *p = pager_of(m);
+	uint32_t i, n = 0;
 
 	(void)pg;
-	qmutex_lock(&as->am_lock);
-	KCHECK(as->s->e, as->am_mapped);
-	as->am_mapped = as->am_write = false;
-	qmutex_unlock(&as->am_lock);
+	for (i = 0; i < 2; i++) {
+		qmutex_lock(&p->as[i].am_lock);
+		n += p->as[i].am_mapped;
+		p->as[i].am_mapped = p->as[i].am_write = false;
+		qmutex_unlock(&p->as[i].am_lock);
+	}
+	return n;
 }
 
 static void
 as_protect(struct qpage_mapper *m, struct qpage *pg)
 {
-	struct aspace *as = aspace_of(m);
+	struct pager *p = pager_of(m);
+	unsigned i;
 
 	(void)pg;
-	qmutex_lock(&as->am_lock);
-	as->am_write = false;
-	qmutex_unlock(&as->am_lock);
-	qthread_yield();
+	for (i = 0; i < 2; i++) {
+		qmutex_lock(&p->as[i].am_lock);
+		p->as[i].am_write = false;
+		qmutex_unlock(&p->as[i].am_lock);
+		qthread_yield();
+	}
 }
 
 static const struct qpage_mapper_ops as_ops = { as_invalidate, as_protect };
@@ -345,7 +352,7 @@ as_fault(struct aspace *as)
 	as->am_faults++;
 	qpage_busy(s->k, s->pg);
 	if (!as->am_mapped) {
-		qpage_map(s->k, s->pg, &as->am_mapper);
+		qpage_map(s->k, s->pg, &QCONTAINER(s, struct pager, s)->mapper);
 		as->am_mapped = true;
 	}
 	(void)qpage_dirty(s->pg);
@@ -417,11 +424,10 @@ mapper_body(void *arg)
 	s->pg = qpage_alloc(s->k, 0);
 	word = qpage_data(s->k, s->pg);
 	*word = p->disk = 0;
-	KCHECK(s->e, !qpage_mapped(s->k, s->pg));
+	KCHECK(s->e, !qpage_mapped(s->pg));
+	p->mapper.pm_ops = &as_ops;
 	for (i = 0; i < 2; i++) {
 		p->as[i].s = s;
-		p->as[i].am_mapper.pm_ops = &as_ops;
-		qlist_init(&p->as[i].am_mapper.pm_link);
 		qmutex_init(&p->as[i].am_lock, "aspace");
 		KCHECK_EQ(s->e,
 		    qthread_create(s->k, "aspace", as_main, &p->as[i],
@@ -433,7 +439,7 @@ mapper_body(void *arg)
 		if (i % 4 == 3) {
 			qpage_busy(s->k, s->pg);
 			qpage_invalidate(s->k, s->pg);
-			KCHECK(s->e, !qpage_mapped(s->k, s->pg));
+			KCHECK(s->e, !qpage_mapped(s->pg));
 			qpage_unbusy(s->k, s->pg);
 		}
 		(void)qthread_sleep_until(qclock_mono(s->k) + 2000, false);
@@ -447,8 +453,8 @@ mapper_body(void *arg)
 	/* Out of the reverse map, both ways. */
 	for (i = 0; i < 2; i++)
 		if (p->as[i].am_mapped)
-			qpage_unmap(s->k, s->pg, &p->as[i].am_mapper);
-	KCHECK(s->e, !qpage_mapped(s->k, s->pg));
+			qpage_unmap(s->k, s->pg, 1);
+	KCHECK(s->e, !qpage_mapped(s->pg));
 	qpage_pin(s->pg);
 	qpage_pin(s->pg);
 	qpage_unpin(s->pg);

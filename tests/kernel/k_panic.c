@@ -730,10 +730,8 @@ page_put_mapped(void *arg)
 {
 	struct morgue *g = arg;
 	struct qpage *pg = qpage_alloc(g->k, 0);
-	struct qpage_mapper pm;
 
-	qlist_init(&pm.pm_link);
-	qpage_map(g->k, pg, &pm);
+	qpage_map(g->k, pg, NULL);
 	qpage_put(g->k, pg);
 	return 0;
 }
@@ -787,7 +785,7 @@ static const struct misuse {
 	{ "page_put_twice", page_put_twice, "old != 0" },
 	{ "page_put_busy", page_put_busy, "QPG_BUSY" },
 	{ "page_put_pinned", page_put_pinned, "pg_pins" },
-	{ "page_put_mapped", page_put_mapped, "pg_mappers" },
+	{ "page_put_mapped", page_put_mapped, "qpage_mapped" },
 	{ "page_clean_idle", page_clean_idle, "is_busy" },
 	{ "page_unbusy_idle", page_unbusy_idle, "QPG_BUSY" },
 	{ "page_order", page_order, "QPAGE_MAXORDER" },

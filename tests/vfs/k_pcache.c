@@ -842,7 +842,7 @@ struct mapped {
 	uint32_t stores, gone;
 };
 
-static void
+static uint32_t
 mapped_invalidate(struct qpage_mapper *m, struct qpage *pg)
 {
 	struct mapped *mp = QCONTAINER(m, struct mapped, m);
@@ -854,6 +854,7 @@ mapped_invalidate(struct qpage_mapper *m, struct qpage *pg)
 	mp->gone++;
 	qmutex_unlock(&mp->lock);
 	qpage_put(mp->t->k, pg);
+	return 1;
 }
 
 static void
@@ -946,7 +947,6 @@ mapped_body(struct test *t)
 		mp[i].v = v;
 		mp[i].index = 3 + i;
 		mp[i].m.pm_ops = &mapped_ops;
-		qlist_init(&mp[i].m.pm_link);
 		qmutex_init(&mp[i].lock, "mapped");
 		KCHECK_EQ(t->e,
 		    qthread_create(t->k, "mapped", mapped_main, &mp[i],

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Address spaces.
+ *
+ * A struct qvmmap is the memory of one or more guest processes: what is mapped
+ * where (mmap(2) and the like), and which page is at which address right now.
+ * Where the mappings really are, in a host process, in a test's table, is behind
+ * struct qpmap_ops.
+ *
+ * Needs no guests: a program creates a space, maps memory and files in it, and
+ * reads and writes it by qvm_uspace.
+ */
+#ifndef QUERN_VM_H
+#define QUERN_VM_H
+
+#include <quern/component.h>
+#include <quern/file.h>
+#include <quern/uspace.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct qvmmap;
+
+/* The component. */
+extern const struct quern_component qvm;
+
+/* Addresses that can be mapped, and the largest number of mappings. */
+#define QVM_LOW    QUERN_VM_LOW
+#define QVM_TOP    QUERN_VM_TOP
+#define QVM_MAXMAP 65530u
+
+/* Ways of access. */
+#define QVM_READ  QUERN_VM_READ
+#define QVM_WRITE QUERN_VM_WRITE
+#define QVM_EXEC  QUERN_VM_EXEC
+
+/*
+ * Where the mappings of spaces really are.  Called with locks of the space held,
+ * mutexes only: they may sleep, but not use the space.
+ */
+struct qpmap_ops {
+	/*
+	 * A new, empty one.  `parent`: that of the space that is forked, or
+	 * NULL.  -ENOMEM, -EAGAIN and the like.
+	 */
+	int (*pm_create)(struct quern *k, void *parent, void **argp);
+
+	/* It goes, with all that is mapped; nobody runs in it. */
+	void (*pm_destroy)(void *arg);
+
+	/*
+	 * Apply changes in order, as the hypercall vm_update: maps may wait
+	 * until somebody runs there next; what is unmapped or protected is so
+	 * for everybody who runs there, when this returns.  Unmapping what is
+	 * not mapped is nothing; only what was mapped is protected.  -ENOMEM:
+	 * some were not applied, and the space is asked to unmap more instead.
+	 * A space that can't be changed for another reason has to be made one
+	 * that nobody ever runs in again; then 0.
+	 */
+	int (*pm_update)(void *arg, const struct quern_vm_op *ops, unsigned n);
+};
+
+/*
+ * The host has lost mappings, or has too many: forget them all there.  What is in
+ * use comes back by faults.
+ */
+void qvm_refresh(struct qvmmap *m);
+
+/* Make an empty space, with one reference.  -ENOMEM, and what pm_create says. */
+int qvm_create(struct quern *k, const struct qpmap_ops *ops,
+    struct qvmmap **mp) QMUSTCHECK;
+
+/* Take a reference. */
+void qvm_get(struct qvmmap *m);
+
+/* Drop one; the last tears everything down.  Sleeps. */
+void qvm_put(struct qvmmap *m);
+
+/*
+ * Make a copy of it, whose private memory is copied page by page when one of
+ * both writes.  -ENOMEM, and what pm_create says.
+ */
+int qvm_fork(struct qvmmap *from, struct qvmmap **to) QMUSTCHECK;
+
+/* What pm_create made for it. */
+void *qvm_pmap(struct qvmmap *m);
+
+/*
+ * Its memory, for copyin and copyout through the kernel's mapping of RAM; pages
+ * are faulted in.  Lasts as long as the space.
+ */
+const struct quspace *qvm_uspace(struct qvmmap *m);
+
+/*
+ * From here on `p` has this space (NULL: none), with a reference of its own; it
+ * drops that of the one before.  A fork of `p` has none.  Not while another
+ * thread is in a call of `p` that uses it.
+ */
+int qvm_attach(struct quern_proc *p, struct qvmmap *m) QMUSTCHECK;
+
+/* The space of `p`, which keeps it, or NULL. */
+struct qvmmap *qvm_of(struct quern_proc *p);
+
+/* ---- faults ---------------------------------------------------------------- */
+
+/* The signal that a fault ends in. */
+struct qvm_fault {
+	int qf_sig;  /* SIGSEGV or SIGBUS */
+	int qf_code; /* si_code: SEGV_MAPERR, SEGV_ACCERR, BUS_ADRERR */
+	uint64_t qf_addr;
+};
+
+/*
+ * Somebody who runs in the space could not access `addr`; `access` QVM_* says
+ * how (0 and QVM_READ: read).  0: it may try again.  -EFAULT: *f (NULL: nobody
+ * asks) is the signal for it.  -ENOMEM: no memory is left.  Sleeps.
+ */
+int qvm_fault(struct qvmmap *m, uint64_t addr, unsigned access,
+    struct qvm_fault *f) QMUSTCHECK;
+
+/*
+ * Have fn(arg) called when memory is short while the kernel itself accesses a
+ * space: true if it made some free, or ended somebody who will, so that trying
+ * again is worth it.  Called with no locks held but those of whoever copies.
+ */
+void qvm_set_oom(struct quern *k, bool (*fn)(void *arg), void *arg);
+
+/* ---- mappings, for the kernel ----------------------------------------------- */
+
+/*
+ * Map `len` bytes as mmap(2) does: `prot` Q_PROT_*, `flags` Q_MAP_*, at *addr
+ * (which may be 0) or where there is room; *addr is where.  `f` NULL: anonymous
+ * memory.  -EINVAL, -ENOMEM, -EEXIST, -EPERM, -EACCES, -ENODEV, -EOVERFLOW.
+ */
+int qvm_map(struct qvmmap *m, uint64_t *addr, uint64_t len, unsigned prot,
+    unsigned flags, struct qfile *f, uint64_t off) QMUSTCHECK;
+
+/* The same, with a name, a constant, for /proc/PID/maps: "[vdso]". */
+int qvm_map_named(struct qvmmap *m, uint64_t *addr, uint64_t len, unsigned prot,
+    unsigned flags, struct qfile *f, uint64_t off, const char *name) QMUSTCHECK;
+
+/* Unmap a range, page-aligned at its beginning.  -EINVAL, -ENOMEM. */
+int qvm_unmap(struct qvmmap *m, uint64_t addr, uint64_t len) QMUSTCHECK;
+
+/* Change protection as mprotect(2).  -EINVAL, -ENOMEM, -EACCES. */
+int qvm_protect(struct qvmmap *m, uint64_t addr, uint64_t len,
+    unsigned prot) QMUSTCHECK;
+
+/* The heap begins there, and is empty. */
+void qvm_set_brk(struct qvmmap *m, uint64_t start);
+
+/* Move the heap's end; where it is then: not moved if that can't be. */
+uint64_t qvm_brk(struct qvmmap *m, uint64_t end);
+
+/*
+ * Mappings without an address are made below `top`, as long as there is room.
+ * At first some way below QVM_TOP.
+ */
+void qvm_set_top(struct qvmmap *m, uint64_t top);
+
+/* ---- what there is ----------------------------------------------------------- */
+
+/* qr_flags */
+#define QVM_R_SHARED    1u
+#define QVM_R_GROWSDOWN 2u
+#define QVM_R_LOCKED    4u
+#define QVM_R_NORESERVE 8u
+#define QVM_R_DONTFORK  16u
+#define QVM_R_DONTDUMP  32u
+
+/* One mapping. */
+struct qvm_region {
+	uint64_t qr_start, qr_end;
+	unsigned qr_prot, qr_flags; /* Q_PROT_*, QVM_R_* */
+	uint64_t qr_off;            /* in the file, bytes */
+	struct qfile *qr_file;      /* or NULL; the mapping's */
+	const char *qr_name;        /* "[heap]", "[stack]", or NULL */
+	uint64_t qr_rss;            /* pages that are mapped right now */
+};
+
+/*
+ * Tell of each mapping in order until fn answers not 0, which it returns.  fn
+ * must not use the space.
+ */
+int qvm_each(struct qvmmap *m, int (*fn)(void *arg, const struct qvm_region *r),
+    void *arg);
+
+/* In pages. */
+struct qvm_stats {
+	uint64_t vs_size;                    /* mapped */
+	uint64_t vs_anon, vs_file, vs_shmem; /* there right now, of what kind */
+	uint64_t vs_peaksize, vs_peakrss;    /* the most so far */
+	uint64_t vs_locked, vs_stack, vs_data, vs_text;
+	uint64_t vs_swap, vs_tables;
+	uint64_t vs_minflt, vs_majflt; /* faults so far; with I/O */
+	uint64_t vs_brkstart, vs_brk;  /* bytes */
+};
+
+/* Sizes and counts of a space. */
+void qvm_stats(struct qvmmap *m, struct qvm_stats *st);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* QUERN_VM_H */

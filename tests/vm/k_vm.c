@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Address spaces: one thing after the other.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include <quern/tmpfs.h>
+#include <quern/vfs.h>
+
+#include <components/vm/impl.h>
+
+#include "mpmap.h"
+
+#define PG QUERN_PAGE_SIZE
+#define RW (Q_PROT_READ | Q_PROT_WRITE)
+
+#define ANON   (Q_MAP_PRIVATE | Q_MAP_ANONYMOUS)
+#define SHARED (Q_MAP_SHARED | Q_MAP_ANONYMOUS)
+
+/* A test's kernel, process and file. */
+struct vmtest {
+	struct kenv *e;
+	struct quern *k;
+	struct quern_proc *p;
+	struct mworld w;
+	struct qvmmap *m;
+	struct qfile *f; /* of FPAGES pages, page i full of i + 1 */
+	void (*body)(struct vmtest *t);
+};
+
+#define FPAGES 40u
+
+static int64_t
+in_kernel(void *arg)
+{
+	struct vmtest *t = arg;
+	uint64_t free = qpage_nfree(t->k);
+
+	mworld_set(t->k, &t->w);
+	t->f = qfd_get(t->p, 0);
+	KCHECK_EQ(t->e, qvm_create(t->k, &mpmap_ops, &t->m), 0);
+	t->body(t);
+	qvm_put(t->m);
+	qfile_put(t->f);
+	KCHECK_EQ(t->e, t->w.mw_spaces, 0);
+	KCHECK_EQ(t->e, qpage_nfree(t->k), free);
+	return 0;
+}
+
+static void
+run_test(struct kenv *e, uint64_t pages, void (*body)(struct vmtest *t))
+{
+	static const struct quern_component *const parts[] = { &qvfs, &qtmpfs,
+		&qvm, NULL };
+	struct quern_config c = kenv_config(e);
+	struct vmtest t = { .e = e, .body = body, .w = { .mw_e = e } };
+	uint8_t buf[PG];
+	unsigned i;
+
+	t.w.mw_rng = e->sim != NULL ? quern_sim_random(e->sim, 1u << 30) : 7;
+	c.components = parts;
+	c.ram = pages * PG;
+	if (!KCHECK_EQ(e, quern_create(&c, &t.k), 0))
+		return;
+	KCHECK_EQ(e, quern_proc_create(t.k, &t.p), 0);
+	KCHECK_EQ(e, quern_open(t.p, "/file", Q_O_RDWR | Q_O_CREAT, 0600), 0);
+	for (i = 0; i < FPAGES; i++) {
+		memset(buf, (int)i + 1, sizeof(buf));
+		KCHECK_EQ(e, quern_write(t.p, 0, buf, sizeof(buf)), PG);
+	}
+	KCHECK_EQ(e, quern_run(t.p, in_kernel, &t), 0);
+	KCHECK_EQ(e, quern_close(t.p, 0), 0);
+	kenv_destroy(e, t.k);
+}
+
+static uint64_t
+map_at(struct vmtest *t, uint64_t at, uint64_t pages, unsigned prot,
+    unsigned flags)
+{
+	struct qfile *f = (flags & Q_MAP_ANONYMOUS) != 0 ? NULL : t->f;
+
+	KCHECK_EQ(t->e, qvm_map(t->m, &at, pages * PG, prot, flags, f, 0), 0);
+	return at;
+}
+
+static uint8_t
+byte_at(struct vmtest *t, struct qvmmap *m, uint64_t at)
+{
+	uint8_t b = 0;
+
+	KCHECK_EQ(t->e, mload(m, at, &b, 1), 0);
+	return b;
+}
+
+static void
+set_byte(struct vmtest *t, struct qvmmap *m, uint64_t at, uint8_t b)
+{
+	KCHECK_EQ(t->e, mstore(m, at, &b, 1), 0);
+}
+
+static void
+anon_body(struct vmtest *t)
+{
+	uint64_t at = map_at(t, 0, 100, RW, ANON), i;
+	uint8_t b = 1;
+
+	for (i = 0; i < 100; i++) {
+		KCHECK_EQ(t->e, byte_at(t, t->m, at + i * PG), 0);
+		set_byte(t, t->m, at + i * PG + i, (uint8_t)i);
+	}
+	for (i = 0; i < 100; i++)
+		KCHECK_EQ(t->e, byte_at(t, t->m, at + i * PG + i), i);
+	KCHECK_EQ(t->e, mexec(t->m, at), Q_SIGSEGV);
+	KCHECK_EQ(t->e, qvm_unmap(t->m, at + 10 * PG, 20 * PG), 0);
+	KCHECK_EQ(t->e, mload(t->m, at + 10 * PG, &b, 1), Q_SIGSEGV);
+	KCHECK_EQ(t->e, mstore(t->m, at + 29 * PG, &b, 1), Q_SIGSEGV);
+	KCHECK_EQ(t->e, byte_at(t, t->m, at + 30 * PG + 30), 30);
+	/* What is mapped there again is empty, and one with its neighbours. */
+	KCHECK_EQ(t->e, t->m->m_n, 2);
+	map_at(t, at + 10 * PG, 20, RW, ANON | Q_MAP_FIXED);
+	KCHECK_EQ(t->e, byte_at(t, t->m, at + 15 * PG + 15), 0);
+	KCHECK_EQ(t->e, byte_at(t, t->m, at + 9 * PG + 9), 9);
+	KCHECK_EQ(t->e, qvm_unmap(t->m, at, 100 * PG), 0);
+	KCHECK_EQ(t->e, t->m->m_n, 0);
+	KCHECK_EQ(t->e, mpmap_pages(qvm_pmap(t->m)), 0);
+}
+
+static void
+file_body(struct vmtest *t)
+{
+	uint64_t s = map_at(t, 0, FPAGES, RW, Q_MAP_SHARED);
+	uint64_t p = map_at(t, 0, FPAGES + 2, RW, Q_MAP_PRIVATE), i;
+	uint8_t b;
+
+	for (i = 0; i < FPAGES; i++) {
+		KCHECK_EQ(t->e, byte_at(t, t->m, s + i * PG), i + 1);
+		KCHECK_EQ(t->e, byte_at(t, t->m, p + i * PG + 77), i + 1);
+	}
+	KCHECK_EQ(t->e, mload(t->m, p + FPAGES * PG, &b, 1), Q_SIGBUS);
+	set_byte(t, t->m, s + 3 * PG, 99);
+	KCHECK_EQ(t->e, byte_at(t, t->m, p + 3 * PG), 99);
+	set_byte(t, t->m, p + 3 * PG, 50);
+	KCHECK_EQ(t->e, byte_at(t, t->m, s + 3 * PG), 99);
+	set_byte(t, t->m, s + 3 * PG, 98);
+	KCHECK_EQ(t->e, byte_at(t, t->m, p + 3 * PG), 50);
+	KCHECK_EQ(t->e, byte_at(t, t->m, p + 3 * PG + 1), 4);
+	KCHECK_EQ(t->e, qvm_unmap(t->m, s, FPAGES * PG), 0);
+	KCHECK_EQ(t->e, qvm_unmap(t->m, p, (FPAGES + 2) * PG), 0);
+	KCHECK_EQ(t->e, mpmap_pages(qvm_pmap(t->m)), 0);
+}
+
+static void
+fork_body(struct vmtest *t)
+{
+	uint64_t a = map_at(t, 0, 64, RW, ANON),
+		 s = map_at(t, 0, 4, RW, SHARED);
+	struct qvmmap *c, *g;
+	unsigned i;
+
+	for (i = 0; i < 40; i++)
+		set_byte(t, t->m, a + i * PG, (uint8_t)(i + 1));
+	KCHECK_EQ(t->e, qvm_fork(t->m, &c), 0);
+	set_byte(t, t->m, a, 100);
+	set_byte(t, c, a + PG, 101);
+	KCHECK_EQ(t->e, qvm_fork(c, &g), 0);
+	set_byte(t, c, a + PG, 102);
+	set_byte(t, g, a + 2 * PG, 103);
+	set_byte(t, c, s, 7);
+	KCHECK_EQ(t->e, byte_at(t, t->m, a), 100);
+	KCHECK_EQ(t->e, byte_at(t, t->m, a + PG), 2);
+	KCHECK_EQ(t->e, byte_at(t, t->m, a + 2 * PG), 3);
+	KCHECK_EQ(t->e, byte_at(t, c, a), 1);
+	KCHECK_EQ(t->e, byte_at(t, c, a + PG), 102);
+	KCHECK_EQ(t->e, byte_at(t, c, a + 2 * PG), 3);
+	qvm_put(c);
+	KCHECK_EQ(t->e, byte_at(t, g, a), 1);
+	KCHECK_EQ(t->e, byte_at(t, g, a + PG), 101);
+	KCHECK_EQ(t->e, byte_at(t, g, a + 2 * PG), 103);
+	KCHECK_EQ(t->e, byte_at(t, g, s), 7);
+	for (i = 3; i < 40; i++) {
+		KCHECK_EQ(t->e, byte_at(t, g, a + i * PG), i + 1);
+		set_byte(t, g, a + i * PG, 0);
+		KCHECK_EQ(t->e, byte_at(t, t->m, a + i * PG), i + 1);
+	}
+	qvm_put(g);
+	/* Nobody else is left: the chain has become one object. */
+	set_byte(t, t->m, a + 5 * PG, 1);
+	KCHECK(t->e, entry_at(t->m, a)->e_anon->a_back == NULL);
+	for (i = 6; i < 40; i++)
+		KCHECK_EQ(t->e, byte_at(t, t->m, a + i * PG), i + 1);
+}
+
+static void
+protect_body(struct vmtest *t)
+{
+	uint64_t a = map_at(t, 0, 10, RW, ANON);
+	uint8_t b = 5;
+
+	set_byte(t, t->m, a, 1);
+	set_byte(t, t->m, a + 5 * PG, 6);
+	KCHECK_EQ(t->e, qvm_protect(t->m, a + 4 * PG, 2 * PG, Q_PROT_READ), 0);
+	KCHECK_EQ(t->e, t->m->m_n, 3);
+	KCHECK_EQ(t->e, mstore(t->m, a + 5 * PG, &b, 1), Q_SIGSEGV);
+	KCHECK_EQ(t->e, byte_at(t, t->m, a + 5 * PG), 6);
+	KCHECK_EQ(t->e, qvm_protect(t->m, a + 4 * PG, 2 * PG, Q_PROT_NONE), 0);
+	KCHECK_EQ(t->e, mload(t->m, a + 5 * PG, &b, 1), Q_SIGSEGV);
+	KCHECK_EQ(t->e, qvm_protect(t->m, a, 10 * PG, RW | Q_PROT_EXEC), 0);
+	KCHECK_EQ(t->e, t->m->m_n, 1);
+	KCHECK_EQ(t->e, byte_at(t, t->m, a + 5 * PG), 6);
+	KCHECK_EQ(t->e, mexec(t->m, a), 0);
+	set_byte(t, t->m, a + 5 * PG, 7);
+	KCHECK_EQ(t->e, qvm_protect(t->m, a, 11 * PG, RW), -Q_ENOMEM);
+	KCHECK_EQ(t->e, qvm_protect(t->m, a + 1, PG, RW), -Q_EINVAL);
+	KCHECK_EQ(t->e, mexec(t->m, a), Q_SIGSEGV);
+}
+
+static void
+heap_body(struct vmtest *t)
+{
+	uint64_t base = UINT64_C(0x10000000) + 123;
+	char buf[64];
+
+	qvm_set_brk(t->m, base);
+	KCHECK_EQ(t->e, qvm_brk(t->m, 0), base);
+	KCHECK_EQ(t->e, qvm_brk(t->m, base + 100000), base + 100000);
+	KCHECK_EQ(t->e,
+	    qcopyout(qvm_uspace(t->m), base + 5000, "hello world", 12), 0);
+	KCHECK_EQ(t->e, qcopyinstr(qvm_uspace(t->m), buf, base + 5000, 64), 11);
+	KCHECK(t->e, strcmp(buf, "hello world") == 0);
+	KCHECK_EQ(t->e, qcopyinstr(qvm_uspace(t->m), buf, base + 5000, 5),
+	    -Q_ENAMETOOLONG);
+	KCHECK_EQ(t->e, qcopyin(qvm_uspace(t->m), buf, base + 200000, 1),
+	    -Q_EFAULT);
+	KCHECK_EQ(t->e, qvm_brk(t->m, base + 3000), base + 3000);
+	KCHECK_EQ(t->e, qcopyin(qvm_uspace(t->m), buf, base + 5000, 1),
+	    -Q_EFAULT);
+	KCHECK_EQ(t->e, qvm_brk(t->m, base + 9000), base + 9000);
+	KCHECK_EQ(t->e, qcopyin(qvm_uspace(t->m), buf, base + 5000, 1), 0);
+	KCHECK_EQ(t->e, buf[0], 0);
+	KCHECK_EQ(t->e, t->m->m_n, 1);
+	KCHECK_EQ(t->e, qvm_brk(t->m, base - 1), base + 9000);
+}
+
+/* What a sweep costs the host: extents grow, and it is one change each. */
+static void
+extents_body(struct vmtest *t)
+{
+	uint64_t a, i, p, ops;
+
+	for (i = 0; i < 3; i++) {
+		a = map_at(t, 0, 1024, RW, ANON);
+		ops = t->w.mw_ops;
+		for (p = 0; p < 1024; p++)
+			set_byte(t, t->m, a + p * PG, 1);
+		KCHECK(t->e, t->w.mw_ops - ops < 24);
+		ops = t->w.mw_ops;
+		KCHECK_EQ(t->e, qvm_unmap(t->m, a, 1024 * PG), 0);
+		KCHECK_EQ(t->e, t->w.mw_ops - ops, 1);
+	}
+	a = map_at(t, 0, 1024, RW, ANON);
+	ops = t->w.mw_ops;
+	KCHECK_EQ(t->e, qvm_unmap(t->m, a, 1024 * PG), 0);
+	KCHECK_EQ(t->e, t->w.mw_ops, ops);
+}
+
+#define CASE(name, pages)                          \
+	static void case_##name(struct kenv *e)    \
+	{                                          \
+		run_test(e, (pages), name##_body); \
+	}
+
+CASE(anon, 1024)
+CASE(file, 1024)
+CASE(fork, 1024)
+CASE(protect, 1024)
+CASE(heap, 1024)
+CASE(extents, 16384)
+
+const struct kcase kvm_cases[] = {
+	{ "anon", case_anon, 4, false, NULL },
+	{ "file", case_file, 4, false, NULL },
+	{ "fork", case_fork, 4, false, NULL },
+	{ "protect", case_protect, 4, false, NULL },
+	{ "heap", case_heap, 4, false, NULL },
+	{ "extents", case_extents, 1, false, NULL },
+	{ NULL, NULL, 0, false, NULL },
+};

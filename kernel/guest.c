@@ -24,6 +24,46 @@ static const struct qtrace_event ev_left = { .te_name = "guest",
 	.te_arg = { "vmspace", "why" } };
 
 int
+qguest_create(struct quern *k, uint32_t *idp)
+{
+	int error;
+
+	do {
+		*idp = __atomic_add_fetch(&k->k_nextguest, 1, __ATOMIC_RELAXED);
+		error = k->k_hyper->vm_create(k->k_ctx, *idp);
+	} while (error == -Q_EEXIST);
+	return error;
+}
+
+int
+qguest_destroy(struct quern *k, uint32_t id)
+{
+	return k->k_hyper->vm_destroy(k->k_ctx, id);
+}
+
+int
+qguest_update(struct quern *k, uint32_t id, const struct quern_vm_op *ops,
+    unsigned n)
+{
+	return k->k_hyper->vm_update(k->k_ctx, qcpu_current()->v_id, id, ops,
+	    n);
+}
+
+size_t
+qguest_xsave(struct quern *k)
+{
+	char s[24];
+	size_t len = 0;
+	int64_t n, i;
+
+	n = k->k_hyper->param(k->k_ctx, "vm.xsave", s, sizeof(s));
+	for (i = 0; i < n && i < (int64_t)sizeof(s); i++)
+		if (s[i] >= '0' && s[i] <= '9')
+			len = len * 10 + (size_t)(s[i] - '0');
+	return len;
+}
+
+int
 qguest_run(uint32_t id, struct quern_vmframe *f, uint64_t slice_ns)
 {
 	struct qthread *t = qthread_current();
@@ -38,12 +78,14 @@ qguest_run(uint32_t id, struct quern_vmframe *f, uint64_t slice_ns)
 	/* Set, then look: whoever queues an event looks after queueing. */
 	__atomic_store_n(&v->v_guest, 1, __ATOMIC_SEQ_CST);
 	next = __atomic_load_n(&v->v_sched->r_next, __ATOMIC_RELAXED);
-	if (slice_ns != QUERN_NEVER)
+	/* Alone on the vCPU it need not make room for anybody. */
+	if (slice_ns != QUERN_NEVER && sched_has_ready(v))
 		deadline = qclock_mono(k) + slice_ns;
 	if (next < deadline)
 		deadline = next;
 	host_cover(k, v);
 	if (sched_has_event(v) ||
+	    __atomic_load_n(&t->t_alert, __ATOMIC_SEQ_CST) != 0 ||
 	    __atomic_load_n(&k->k_nwant, __ATOMIC_SEQ_CST) != 0) {
 		f->f_why = QUERN_VM_KICK;
 	} else {

@@ -13,8 +13,22 @@ extern "C" {
 #endif
 
 /*
+ * Address spaces: vm_create, vm_destroy and vm_update of the hypercalls, whose
+ * contracts these have, but that the kernel chooses the number.
+ */
+int qguest_create(struct quern *k, uint32_t *idp) QMUSTCHECK;
+/* The end of one. */
+int qguest_destroy(struct quern *k, uint32_t id);
+/* Change one. */
+int qguest_update(struct quern *k, uint32_t id, const struct quern_vm_op *ops,
+    unsigned n) QMUSTCHECK;
+
+/* How many bytes of extended state a thread has; 0: no guests here. */
+size_t qguest_xsave(struct quern *k);
+
+/*
  * Run guest code from `f` in address space `id` on this vCPU, for at most
- * `slice_ns` (QUERN_NEVER: no limit) and until f_why has a reason.  The thread
+ * `slice_ns` while other threads wait (QUERN_NEVER: no limit) and until f_why has a reason.  The thread
  * keeps the vCPU; after QUERN_VM_KICK it should qthread_yield if others wait.
  * Not under a spin lock.  -ENOENT, -EINVAL, as of vm_run.
  */

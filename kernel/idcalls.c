@@ -43,7 +43,9 @@ QSYS(getpid)
 
 QSYS(gettid)
 {
-	return s->s_proc->p_pid;
+	uint32_t tid = qthread_current()->t_tid;
+
+	return tid != 0 ? tid : s->s_proc->p_pid;
 }
 
 QSYS(getppid)
@@ -629,4 +631,30 @@ QSYS(setgroups)
 	qmutex_unlock(&p->p_lock);
 	groups_put(old);
 	return 0;
+}
+
+bool
+qproc_exec_cred(struct quern_proc *p, uint32_t uid, uint32_t gid)
+{
+	struct qcred *c = &p->p_cred;
+	uint64_t caps;
+	bool secure;
+
+	qmutex_lock(&p->p_lock);
+	if (uid != NOBODY)
+		store(&c->c_euid, uid);
+	if (gid != NOBODY)
+		store(&c->c_egid, gid);
+	store(&c->c_suid, c->c_euid);
+	store(&c->c_fsuid, c->c_euid);
+	store(&c->c_sgid, c->c_egid);
+	store(&c->c_fsgid, c->c_egid);
+	/* capabilities(7), without file capabilities: root has them all. */
+	caps = c->c_euid == 0 || c->c_uid == 0 ? QCAP_ALL : 0;
+	c->c_cap_perm = caps;
+	__atomic_store_n(&c->c_cap_eff, c->c_euid == 0 ? caps : 0,
+	    __ATOMIC_RELAXED);
+	secure = c->c_uid != c->c_euid || c->c_gid != c->c_egid;
+	qmutex_unlock(&p->p_lock);
+	return secure;
 }

@@ -134,6 +134,7 @@ struct quern {
 	void *k_ctx;                            /* [I] the host's */
 	struct qcpu *k_cpu[QUERN_MAXCPU];       /* [I] */
 	unsigned k_ncpu;                        /* [I] */
+	uint32_t k_nextguest;                   /* [a] numbers of vmspaces */
 	unsigned k_nrunner;                     /* [I] */
 	struct qthread *k_runner[QUERN_MAXCPU]; /* [I] their stacks */
 	bool k_choice;                          /* [I] */
@@ -303,6 +304,8 @@ QNORETURN void sched_leave_dead(void);
 bool sched_has_surplus(struct qcpu *v);
 /* Has something come for `v` from outside: events, an interrupt? */
 bool sched_has_event(struct qcpu *v);
+/* Do threads wait for it? */
+bool sched_has_ready(struct qcpu *v);
 /* Is there anything that a host thread could run on `v`? */
 bool sched_has_work(struct qcpu *v, uint64_t now);
 

@@ -43,12 +43,14 @@ qspin_lock_slow(struct qspin *s, struct qthread *t)
 
 /* ---- wait queues ------------------------------------------------------ */
 
-/* Has the process been interrupted since it last noticed? */
+/* Has the thread been alerted, or its process since it last noticed? */
 static bool
 take_interrupt(struct qthread *t)
 {
 	struct quern_proc *p = t->t_proc;
 
+	if (__atomic_load_n(&t->t_alert, __ATOMIC_SEQ_CST) != 0)
+		return true;
 	return p != NULL &&
 	    __atomic_load_n(&p->p_intr, __ATOMIC_SEQ_CST) != 0 &&
 	    __atomic_exchange_n(&p->p_intr, 0, __ATOMIC_SEQ_CST) != 0;

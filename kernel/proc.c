@@ -69,6 +69,9 @@ pid_used(struct quern *k, uint32_t pid)
 		p = QLIST_ELEM(l, struct quern_proc, p_link);
 		if (p->p_pid == pid || p->p_pgid == pid || p->p_sid == pid)
 			return true;
+		if (p->p_ops != NULL && p->p_ops->po_has_tid != NULL &&
+		    p->p_ops->po_has_tid(p, pid))
+			return true;
 	}
 	return false;
 }
@@ -192,23 +195,46 @@ fork_parts(struct quern_proc *p, struct quern_proc *from)
 	return 0;
 }
 
-static void
-proc_free(struct quern_proc *p)
+void
+qproc_exit(struct quern_proc *p)
 {
+	void *state;
 	unsigned i;
 
 	if (p->p_fd != NULL)
 		qfdtable_put(p->p_fd);
-	for (i = 0; i < QPROC_NPART; i++)
-		if (p->p_part[i] != NULL)
-			p->p_k->k_calls->ct_part[i]->pp_end(p, p->p_part[i]);
+	p->p_fd = NULL;
+	for (i = 0; i < QPROC_NPART; i++) {
+		state = p->p_part[i];
+		p->p_part[i] = NULL;
+		if (state != NULL)
+			p->p_k->k_calls->ct_part[i]->pp_end(p, state);
+	}
+}
+
+uint32_t
+qproc_tid(struct quern *k)
+{
+	uint32_t tid;
+
+	qmutex_lock(&k->k_proc_lock);
+	tid = pid_alloc(k);
+	qmutex_unlock(&k->k_proc_lock);
+	return tid;
+}
+
+static void
+proc_free(struct quern_proc *p)
+{
+	qproc_exit(p);
 	qcred_drop(&p->p_cred);
 	qfree(p);
 }
 
 int
 qproc_create(struct quern *k, struct quern_proc *from,
-    const struct qproc_ops *ops, uint32_t flags, struct quern_proc **pp)
+    const struct qproc_ops *ops, uint32_t flags, void *data,
+    struct quern_proc **pp)
 {
 	struct quern_proc *p;
 	int error;
@@ -219,6 +245,7 @@ qproc_create(struct quern *k, struct quern_proc *from,
 	p->p_k = k;
 	p->p_flags = flags;
 	p->p_ops = ops;
+	p->p_data = data;
 	qlist_init(&p->p_link);
 	qmutex_init(&p->p_lock, "process");
 	error = from != NULL ? inherit(p, from) : fresh(p);
@@ -345,7 +372,8 @@ create_body(void *arg)
 {
 	struct create_args *a = arg;
 
-	return qproc_create(a->a_k, a->a_from, NULL, a->a_flags, &a->a_proc);
+	return qproc_create(a->a_k, a->a_from, NULL, a->a_flags, NULL,
+	    &a->a_proc);
 }
 
 static int64_t

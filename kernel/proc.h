@@ -48,6 +48,9 @@ struct qproc_ops {
 
 	/* The process has ended: its structure is about to go. */
 	void (*po_end)(struct quern_proc *p);
+
+	/* Is `tid` a thread of its?  Called with the processes locked. */
+	bool (*po_has_tid)(struct quern_proc *p, uint32_t tid);
 };
 
 /*
@@ -130,12 +133,32 @@ void qproc_cred(struct quern_proc *p, struct qcred *c);
 void qcred_drop(struct qcred *c);
 
 /*
+ * Its user and group ids and capabilities become what they are after exec of a
+ * program that is set-user-ID `uid` and set-group-ID `gid` (UINT32_MAX: it is
+ * not).  True: real and effective ids differ.  Takes p_lock.
+ */
+bool qproc_exec_cred(struct quern_proc *p, uint32_t uid, uint32_t gid);
+
+/*
  * Make a process, in the kernel.  `from`: whose fork it is, or NULL for one as
- * quern_proc_create makes.  `ops` may be NULL.  -ENOMEM, -EAGAIN.
+ * quern_proc_create makes.  `ops` may be NULL; `data` is p_data.  -ENOMEM, -EAGAIN.
  */
 int qproc_create(struct quern *k, struct quern_proc *from,
-    const struct qproc_ops *ops, uint32_t flags,
+    const struct qproc_ops *ops, uint32_t flags, void *data,
     struct quern_proc **pp) QMUSTCHECK;
+
+/*
+ * Close its descriptors and end what components have of it, but keep its number
+ * and what its parent may ask for, until qproc_destroy.  It makes no more calls.
+ * Sleeps.
+ */
+void qproc_exit(struct quern_proc *p);
+
+/*
+ * A number for a thread that nothing has yet; 0: there is none.  Takes the lock
+ * of the processes.
+ */
+uint32_t qproc_tid(struct quern *k);
 
 /*
  * End it, in the kernel.  -EBUSY: another thread is in a call of its; nothing

@@ -201,18 +201,21 @@ sched_arrived(struct qcpu *v)
 {
 	struct qthread *prev = v->v_sched->r_prev;
 	struct quern *k = v->v_k;
-	bool done, client;
+	bool done, client, detached;
 
 	v->v_sched->r_prev = NULL;
 	if (prev == NULL)
 		return;
 	done = thread_is_done(prev);
 	client = prev->t_client;
+	detached = prev->t_detached;
 	__atomic_store_n(&prev->t_oncpu, 0, __ATOMIC_RELEASE);
 	if (!done)
 		return;
 	if (client)
 		host_done(prev->t_host);
+	else if (detached)
+		thread_free(prev);
 	else
 		(void)qwaitq_wake_all(&k->k_join);
 }
@@ -239,11 +242,28 @@ jump(struct qcpu *v, struct qthread *cur, struct qsan *to, void *sp,
 	return r;
 }
 
+/* Of two threads at least one accounts for its time. */
+static QCOLD void
+account(struct quern *k, struct qthread *from, struct qthread *to)
+{
+	uint64_t now = qclock_mono(k);
+
+	if (from->t_account && from->t_since != 0) {
+		__atomic_store_n(&from->t_ran,
+		    from->t_ran + (now - from->t_since), __ATOMIC_RELAXED);
+		__atomic_store_n(&from->t_since, 0, __ATOMIC_RELAXED);
+	}
+	if (to->t_account)
+		__atomic_store_n(&to->t_since, now, __ATOMIC_RELAXED);
+}
+
 static void
 switch_to(struct qcpu *v, struct qthread *cur, struct qthread *next)
 {
 	if (next != v->v_idle)
 		wait_offcpu(next);
+	if (qunlikely(cur->t_account || next->t_account))
+		account(v->v_k, cur, next);
 	next->t_cpu = v;
 	__atomic_store_n(&next->t_oncpu, 1, __ATOMIC_RELAXED);
 	next->t_switches++;
@@ -379,6 +399,12 @@ sched_has_surplus(struct qcpu *v)
 }
 
 bool
+sched_has_ready(struct qcpu *v)
+{
+	return __atomic_load_n(&v->v_sched->r_count, __ATOMIC_RELAXED) != 0;
+}
+
+bool
 sched_has_event(struct qcpu *v)
 {
 	return __atomic_load_n(&v->v_sched->r_inbox, __ATOMIC_SEQ_CST) !=
@@ -481,6 +507,14 @@ qthread_yield(void)
 	__atomic_store_n(&cur->t_state, QT_READY, __ATOMIC_RELEASE);
 	queue_add(v, cur);
 	sched_switch();
+}
+
+void
+qthread_pause(void)
+{
+	/* The next switch goes by the idle thread, which looks around. */
+	qthread_current()->t_cpu->v_sched->r_tick = POLL_SWITCHES - 1;
+	qthread_yield();
 }
 
 uint64_t

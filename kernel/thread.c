@@ -8,6 +8,8 @@
  */
 #include "impl.h"
 
+#include "guest.h"
+
 struct thread_room {
 	struct qthread tr_thread;
 	struct qtimer tr_timer;
@@ -38,6 +40,9 @@ thread_reset(struct qthread *t)
 	t->t_spins = 0;
 	t->t_ranks = 0;
 	t->t_moved = t->t_client = false;
+	t->t_account = t->t_detached = false;
+	t->t_started = t->t_began = t->t_ran = t->t_since = 0;
+	t->t_alert = t->t_tid = 0;
 	__atomic_store_n(&t->t_intr, false, __ATOMIC_RELAXED);
 	t->t_bound = QCPU_ANY;
 	t->t_wake = 0;
@@ -178,4 +183,48 @@ qthread_join(struct qthread *t)
 	}
 	qspin_unlock(&k->k_join.w_lock);
 	thread_free(t);
+}
+
+void
+qthread_detach(void)
+{
+	qthread_current()->t_detached = true;
+}
+
+void
+qthread_alert(struct qthread *t)
+{
+	uint32_t state = QT_SLEEPING;
+	struct qcpu *v;
+
+	__atomic_store_n(&t->t_alert, 1, __ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&t->t_intr, __ATOMIC_RELAXED) &&
+	    __atomic_compare_exchange_n(&t->t_state, &state, QT_RUNNING, false,
+		__ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+		/* It may be another sleep by now, which is not to end. */
+		t->t_wake = __atomic_load_n(&t->t_intr, __ATOMIC_RELAXED) ?
+		    -Q_EINTR :
+		    0;
+		sched_ready(t);
+		return;
+	}
+	/*
+	 * A thread that is about to run its guest, here or on another vCPU,
+	 * says so before it looks at t_alert.
+	 */
+	v = *(struct qcpu *volatile *)&t->t_cpu;
+	if (v != NULL && __atomic_load_n(&t->t_oncpu, __ATOMIC_SEQ_CST) != 0)
+		qcpu_preempt(v);
+}
+
+uint64_t
+qthread_ran(const struct qthread *t)
+{
+	uint64_t ran = __atomic_load_n(&t->t_ran, __ATOMIC_RELAXED);
+	uint64_t since = __atomic_load_n(&t->t_since, __ATOMIC_RELAXED), now;
+
+	if (since == 0)
+		return ran;
+	now = qclock_mono(t->t_k);
+	return now > since ? ran + (now - since) : ran;
 }

@@ -94,7 +94,15 @@ struct qthread {
 	struct qtimer *t_timer;    /* [I] for sleeps with a deadline */
 	const struct qwaitq *t_wq; /* what it sleeps on, for debuggers */
 	uint64_t t_trace;          /* trace of system calls: start time */
-	uint32_t t_id;             /* [I] of the stack: for traces */
+	uint64_t t_started; /* call under way is one that began then, or 0 */
+	uint64_t t_began;   /* when a call last reckoned a deadline */
+	uint64_t t_ran;     /* ns that it has run, if t_account */
+	uint64_t t_since;   /* running since then */
+	uint32_t t_alert;   /* [a] no sleep that may be interrupted */
+	uint32_t t_tid;     /* a guest's number for it, or 0 */
+	bool t_account;     /* keep t_ran */
+	bool t_detached;    /* nobody joins it */
+	uint32_t t_id;      /* [I] of the stack: for traces */
 	char t_name[24];
 };
 
@@ -137,8 +145,35 @@ int qthread_create(struct quern *k, const char *name, void (*fn)(void *),
 /* Wait for its end and give it back.  Sleeps.  Once a thread. */
 void qthread_join(struct qthread *t);
 
+/*
+ * Have the current thread be given back by itself when it ends; its creator
+ * does not join it then.
+ */
+void qthread_detach(void);
+
 /* Let others run: those of the same or a better priority go first. */
 void qthread_yield(void);
+
+/* The same, having looked at timers and at what the host has to say. */
+void qthread_pause(void);
+
+/*
+ * From now on sleeps of `t` that may be interrupted end with -EINTR, the present
+ * one too, and a guest that it runs comes out with QUERN_VM_KICK, until the
+ * thread itself says qthread_calm.  The caller sees to it that `t` exists.  Does
+ * not sleep.
+ */
+void qthread_alert(struct qthread *t);
+
+/* Sleeps of the current thread are undisturbed again. */
+static inline void
+qthread_calm(void)
+{
+	__atomic_store_n(&qthread_current()->t_alert, 0, __ATOMIC_SEQ_CST);
+}
+
+/* How long `t`, which accounts for its time, has run: nanoseconds. */
+uint64_t qthread_ran(const struct qthread *t);
 
 /*
  * Sleep until `deadline` on the monotonic clock.  0, or -EINTR when `intr` and

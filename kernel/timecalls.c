@@ -41,7 +41,9 @@ deadline_in(struct quern *k, uint64_t ns)
 
 	if (ns == QUERN_NEVER)
 		return QUERN_NEVER;
-	now = qclock_mono(k);
+	now = qthread_current()->t_started;
+	if (now == 0)
+		now = qthread_current()->t_began = qclock_mono(k);
 	return ns >= NS_MAX - now ? NS_MAX : now + ns;
 }
 

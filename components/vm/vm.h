@@ -127,6 +127,25 @@ int qvm_fault(struct qvmmap *m, uint64_t addr, unsigned access,
  */
 void qvm_set_oom(struct quern *k, bool (*fn)(void *arg), void *arg);
 
+/*
+ * What a word of shared memory is, whatever its address: equal for all who map
+ * it.  Private memory is known by space and address.
+ */
+struct qvm_key {
+	const void *k_obj;
+	uint64_t k_off;
+};
+
+/* The key of the word at `addr`.  -EFAULT, -ENOMEM. */
+int qvm_key(struct qvmmap *m, uint64_t addr, struct qvm_key *key) QMUSTCHECK;
+
+/*
+ * Change the 32-bit word at `addr`, aligned, from `from` to `to` by one atomic
+ * step.  -EAGAIN: it is another; -EFAULT, -ENOMEM.
+ */
+int qvm_cas32(struct qvmmap *m, uint64_t addr, uint32_t from,
+    uint32_t to) QMUSTCHECK;
+
 /* ---- mappings, for the kernel ----------------------------------------------- */
 
 /*

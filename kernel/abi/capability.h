@@ -5,6 +5,24 @@
 #ifndef QUERN_ABI_CAPABILITY_H
 #define QUERN_ABI_CAPABILITY_H
 
+#include <stdint.h>
+
+/* The versions of capget(2)'s structs. */
+#define Q_LINUX_CAPABILITY_VERSION_1 0x19980330
+#define Q_LINUX_CAPABILITY_VERSION_2 0x20071026
+#define Q_LINUX_CAPABILITY_VERSION_3 0x20080522
+
+struct q_cap_header {
+	uint32_t version;
+	int32_t pid;
+};
+
+struct q_cap_data {
+	uint32_t effective;
+	uint32_t permitted;
+	uint32_t inheritable;
+};
+
 #define Q_CAP_CHOWN              0
 #define Q_CAP_DAC_OVERRIDE       1
 #define Q_CAP_DAC_READ_SEARCH    2

@@ -79,4 +79,73 @@ struct q_stack {
 	size_t ss_size;
 };
 
+/* ss_flags. */
+#define Q_SS_ONSTACK    1
+#define Q_SS_DISABLE    2
+#define Q_SS_AUTODISARM 0x80000000u
+
+#define Q_MINSIGSTKSZ 2048
+
+/* si_code: who sent it ... */
+#define Q_SI_USER    0
+#define Q_SI_KERNEL  0x80
+#define Q_SI_QUEUE   (-1)
+#define Q_SI_TIMER   (-2)
+#define Q_SI_MESGQ   (-3)
+#define Q_SI_ASYNCIO (-4)
+#define Q_SI_SIGIO   (-5)
+#define Q_SI_TKILL   (-6)
+
+/* ... or what a SIGILL, SIGFPE, SIGSEGV, SIGBUS, SIGTRAP, SIGCHLD is about. */
+#define Q_ILL_ILLOPN    2
+#define Q_FPE_INTDIV    1
+#define Q_FPE_FLTINV    7
+#define Q_SEGV_MAPERR   1
+#define Q_SEGV_ACCERR   2
+#define Q_BUS_ADRALN    1
+#define Q_BUS_ADRERR    2
+#define Q_TRAP_BRKPT    1
+#define Q_TRAP_TRACE    2
+#define Q_CLD_EXITED    1
+#define Q_CLD_KILLED    2
+#define Q_CLD_DUMPED    3
+#define Q_CLD_TRAPPED   4
+#define Q_CLD_STOPPED   5
+#define Q_CLD_CONTINUED 6
+
+/* What a signal carries: 128 bytes. */
+struct q_siginfo {
+	int32_t si_signo;
+	int32_t si_errno;
+	int32_t si_code;
+	int32_t si_pad;
+	union {
+		struct {
+			int32_t sg_pid;
+			uint32_t sg_uid;
+			union {
+				int32_t sg_status;
+				uint64_t sg_value;
+			};
+			int64_t sg_utime, sg_stime;
+		};
+		struct {
+			int32_t sg_timerid;
+			int32_t sg_overrun;
+			uint64_t sg_timer_value;
+		};
+		struct {
+			uint64_t sg_addr;
+			int16_t sg_addr_lsb;
+		};
+		struct {
+			uint64_t sg_call_addr;
+			int32_t sg_syscall;
+			uint32_t sg_arch;
+		};
+		int64_t sg_band;
+		uint8_t sg_raw[112];
+	};
+};
+
 #endif /* QUERN_ABI_SIGNAL_H */

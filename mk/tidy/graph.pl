@@ -37,6 +37,7 @@ while (<$f>) {
 sub rank {
 	my ($d) = @_;
 	return 0 if $d eq 'hypercall';
+	return 3 if $d eq 'components/linux';
 	return 1 if $d eq 'kernel' || $d =~ m{^hypercall/};
 	my $slashes = () = $d =~ m{/}g;
 	return 1 + ($slashes > 2 ? 2 : $slashes);

@@ -426,7 +426,7 @@ dispatch(void *arg)
 	struct qsys s = { args, NULL, &quspace_local, NULL };
 	int64_t ret;
 
-	ret = qproc_create(arg, NULL, NULL, QPROC_GUEST, &p);
+	ret = qproc_create(arg, NULL, NULL, QPROC_GUEST, NULL, &p);
 	if (ret != 0)
 		return ret;
 	s.s_proc = p;

@@ -527,7 +527,7 @@ persona_body(void *arg)
 	struct persona_args *a = arg;
 	int error;
 
-	error = qproc_create(a->k, NULL, &persona_ops, 0, &a->p);
+	error = qproc_create(a->k, NULL, &persona_ops, 0, NULL, &a->p);
 	if (error == 0)
 		a->p->p_data = a->x;
 	return error;

@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the files of the Linux personality share.  Never leaves the directory.
+ * The theory is at the head of linux.c.
+ *
+ * Lock letters:	[I] immutable, [a] atomic, [L] l_lock, [o] the thread's
+ *			own, [l] p_lock of the process.
+ */
+#ifndef QUERN_LINUX_IMPL_H
+#define QUERN_LINUX_IMPL_H
+
+#include <quern/abi/resource.h>
+#include <quern/abi/sched.h>
+#include <quern/abi/signal.h>
+#include <quern/abi/time.h>
+#include <quern/guest.h>
+#include <quern/linux.h>
+#include <quern/lock.h>
+#include <quern/proc.h>
+#include <quern/slab.h>
+#include <quern/syscall.h>
+#include <quern/timer.h>
+#include <quern/vfs.h>
+#include <quern/vm.h>
+#include <quern/vmspace.h>
+
+#define LINUX_HASH 256u
+
+/* Calls that are known by their number here. */
+#define NR_RT_SIGRETURN    15u
+#define NR_POLL            7u
+#define NR_SELECT          23u
+#define NR_PAUSE           34u
+#define NR_NANOSLEEP       35u
+#define NR_RT_SIGTIMEDWAIT 128u
+#define NR_RT_SIGSUSPEND   130u
+#define NR_FUTEX           202u
+#define NR_CLOCK_NANOSLEEP 230u
+#define NR_EPOLL_WAIT      232u
+#define NR_PSELECT6        270u
+#define NR_PPOLL           271u
+#define NR_EPOLL_PWAIT     281u
+#define NR_EPOLL_PWAIT2    441u
+
+/* lt_nr of a thread that is in no call. */
+#define LT_NOCALL UINT32_MAX
+
+/* Registers in f_reg. */
+enum {
+	RAX,
+	RBX,
+	RCX,
+	RDX,
+	RSI,
+	RDI,
+	RBP,
+	RSP,
+	R8,
+	R9,
+	R10,
+	R11,
+	R12,
+	R13,
+	R14,
+	R15
+};
+
+/* Signals are 1 .. LINUX_NSIG. */
+#define LINUX_NSIG 64u
+
+#define SIGBIT(sig) (UINT64_C(1) << ((sig)-1))
+
+/* Those that can't be caught, blocked or ignored. */
+#define SIG_FORCED (SIGBIT(Q_SIGKILL) | SIGBIT(Q_SIGSTOP))
+#define SIG_STOPS                                                    \
+	(SIGBIT(Q_SIGSTOP) | SIGBIT(Q_SIGTSTP) | SIGBIT(Q_SIGTTIN) | \
+	    SIGBIT(Q_SIGTTOU))
+
+/* sa_func */
+#define SIGACT_DEFAULT 0u
+#define SIGACT_IGNORE  1u
+
+/* One that waits to be delivered; a legacy signal at most once in a queue. */
+struct lsig {
+	struct qlist s_link;
+	struct q_siginfo s_info;
+	struct ltimer
+	    *s_timer; /* the POSIX timer that it belongs to, or NULL */
+};
+
+/* Pending signals of a thread or of a process. */
+struct lsigq {
+	uint64_t q_set; /* those on q_list, and those without memory for that */
+	struct qlist q_list;
+};
+
+/* Signal actions; shared by CLONE_SIGHAND. */
+struct lhand {
+	uint32_t h_refs;                      /* [L] */
+	struct q_sigaction h_act[LINUX_NSIG]; /* [L] */
+};
+
+enum lproc_state { LP_ALIVE = 0, LP_ZOMBIE, LP_REAPED };
+
+/* What a process has used, and its children that it has waited for. */
+struct lusage {
+	uint64_t u_user_ns, u_sys_ns, u_maxrss;
+	uint64_t u_minflt, u_majflt, u_nvcsw, u_nivcsw;
+};
+
+/* A process: what the personality adds to a struct quern_proc. */
+struct lproc {
+	struct lsys *lp_l;          /* [I] */
+	struct quern_proc *lp_proc; /* [I] */
+	struct lhand *lp_hand;      /* [L] changed by exec only */
+	struct lsigq lp_pending;    /* [L] */
+	struct qlist lp_threads;    /* [L] by lt_link */
+	uint32_t lp_nthread;        /* [L] */
+	uint32_t lp_refs;          /* [L] pidfds and the like; 1 until reaped */
+	enum lproc_state lp_state; /* [L] */
+	int lp_status;             /* [L] as wait4 tells */
+	bool lp_ending;            /* [L] all threads are to end with that */
+	bool lp_stopped;           /* [L] */
+	int lp_stopsig;            /* [L] by that; 0: the parent knows */
+	bool lp_continued;         /* [L] and the parent has not been told */
+	bool lp_execing;   /* [L] one thread waits for the others' end */
+	bool lp_forked;    /* [L] has not called exec: setpgid */
+	bool lp_subreaper; /* [L] */
+	bool lp_dumpable;  /* [L] */
+	bool lp_nonewprivs, lp_keepcaps; /* [L] */
+	uint32_t lp_persona;             /* [a] */
+	uint32_t lp_exitsig;             /* [L] what the parent is sent */
+	uint32_t lp_pdeathsig;           /* [L] */
+	struct lproc *lp_parent;         /* [L] */
+	struct qlist lp_children;        /* [L] by lp_sibling */
+	struct qlist lp_sibling;         /* [L] */
+	struct qlist lp_hash;            /* [L] l_pids, until it is reaped */
+	struct qlist lp_all;             /* [L] l_procs, likewise */
+	struct qwaitq lp_waitq;          /* wait4 of its threads; exec */
+	struct qwaitq lp_stopq;          /* its stopped threads */
+	struct qwaitq lp_endq;     /* of those who vfork and hold pidfds */
+	bool lp_vfork;             /* [L] somebody waits for exec or the end */
+	struct lusage lp_used;     /* [L] by threads that have ended */
+	struct lusage lp_kids;     /* [L] */
+	uint64_t lp_started;       /* [I] monotonic */
+	struct qpath *lp_exe;      /* [l] the program's place, or NULL */
+	struct ltimer *lp_timers;  /* [L] POSIX timers */
+	struct litimer *lp_itimer; /* [L] setitimer's, or NULL */
+	int32_t lp_nice;           /* [a] */
+	uint64_t lp_argv[4];       /* [a] where arguments, environment lie */
+};
+
+/* What the next delivery does about an interrupted call. */
+enum lrestart {
+	LR_NONE = 0, /* not in a call, or it is over */
+	LR_ALWAYS,   /* SA_RESTART decides */
+	LR_NOHAND,   /* -EINTR if there is a handler */
+	LR_NEVER
+};
+
+/* A guest thread. */
+struct lthread {
+	struct lsys *lt_l;         /* [I] */
+	struct lproc *lt_proc;     /* [I] goes before it does */
+	struct qthread *lt_thread; /* [I] */
+	struct qvmspace *lt_vs;    /* [o] where it runs */
+	struct qlist lt_link;      /* [L] lp_threads */
+	struct qlist lt_hash;      /* [L] l_tids */
+	uint32_t lt_tid;           /* [L] */
+	bool lt_ending;            /* [L] only this one is to end */
+	int lt_status;             /* [o] with that */
+	struct lsigq lt_pending;   /* [L] */
+	uint64_t lt_mask;          /* [L] written by itself */
+	uint64_t lt_waits;         /* [L] signals that it takes by a call */
+	uint64_t lt_saved;         /* [o] of lt_mask, during a call ... */
+	bool lt_restore;           /* [o] ... if this is set */
+	struct quern_vmframe lt_f; /* [o] */
+	struct q_stack lt_alt;     /* [o] */
+	uint64_t lt_cleartid;      /* [o] address, or 0 */
+	uint64_t lt_settid;        /* [o] likewise, when it begins */
+	uint64_t lt_robust;        /* [o] */
+	uint64_t lt_rseq;          /* [o] */
+	uint32_t lt_rseqlen, lt_rseqsig;
+	uint64_t lt_quantum;      /* [o] t_ran at which it loses its priority */
+	uint64_t lt_slept;        /* [o] */
+	uint64_t lt_minflt;       /* [o] */
+	char lt_comm[16];         /* [l] */
+	uint32_t lt_nr;           /* [o] the call it is in, or LT_NOCALL */
+	enum lrestart lt_restart; /* [o] it was interrupted */
+	bool lt_again;            /* [o] make the call again */
+};
+
+/* What a kernel has for its guests: the component's state. */
+struct lsys {
+	struct quern *l_k; /* [I] */
+	size_t l_xsave;    /* [I] bytes of extended state ... */
+	uint64_t l_xmask;  /* [I] ... and its components */
+	uint64_t l_hwcap;  /* [a] AT_HWCAP, once somebody has asked */
+	struct qspin l_lock;
+	struct qlist l_procs;                   /* [L] by lp_all */
+	struct qlist l_pids[LINUX_HASH];        /* [L] by lp_hash */
+	struct qlist l_tids[LINUX_HASH];        /* [L] by lt_hash */
+	struct lproc *l_init;                   /* [L] reaps orphans */
+	struct lproc *l_command;                /* [L] what qlinux_start made */
+	void (*l_ended)(void *arg, int status); /* [I] once it runs */
+	void (*l_reboot)(void *arg, uint32_t cmd); /* [I] */
+	void *l_arg;
+	struct lfutexes *l_futexes; /* [I] */
+	uint32_t l_nproc;           /* [L] */
+};
+
+/* ---- linux.c ------------------------------------------------------------ */
+
+extern const struct qproc_ops linux_ops;
+
+static inline struct lproc *
+lproc_of(const struct quern_proc *p)
+{
+	return p->p_data;
+}
+
+/* The state of the kernel's personality. */
+struct lsys *linux_of(struct quern *k);
+
+/* ---- thread.c ------------------------------------------------------------ */
+
+/* The current guest thread, or NULL. */
+struct lthread *lthread_current(void);
+
+/* Make one of `lp`, not yet started, with a number of its own or (0) lp's. */
+int lthread_create(struct lproc *lp, bool leader, struct lthread **ltp);
+/* Give an unstarted one back. */
+void lthread_free(struct lthread *lt);
+/* Have it run. */
+int lthread_start(struct lthread *lt);
+/* The signal state has changed: look.  [L] */
+void lthread_alert(struct lthread *lt);
+
+/* ---- process.c ------------------------------------------------------------ */
+
+/* Make a process, a child of `from` or (NULL) of nobody, without threads. */
+int lproc_create(struct lsys *l, struct lproc *from, uint32_t flags,
+    struct lproc **lpp);
+/* Give back one that has never run. */
+void lproc_abandon(struct lproc *lp);
+/* Drop a reference, perhaps the last.  Sleeps. */
+void lproc_put(struct lproc *lp);
+/* The process with that number, alive or a zombie, or NULL.  [L] */
+struct lproc *lproc_find(struct lsys *l, uint32_t pid);
+/* The thread with that number, or NULL.  [L] */
+struct lthread *lthread_find(struct lsys *l, uint32_t tid);
+/* What it has used so far, its threads included.  [L] */
+void lproc_usage(struct lproc *lp, struct lusage *u);
+/* What one thread has used.  [L] */
+void lthread_usage(const struct lthread *lt, struct lusage *u);
+void lusage_out(const struct lusage *u, struct q_rusage *ru);
+void lusage_add(struct lusage *to, const struct lusage *u);
+/* exec: have signal actions of its own.  -ENOMEM. */
+int lproc_reset_hand(struct lproc *lp);
+void lproc_drop_hand(struct lproc *lp);
+/* What it executes: a reference of its own, or NULL. */
+void lproc_set_exe(struct lproc *lp, const struct qpath *path);
+void lproc_copy_exe(struct lproc *lp, struct lproc *from);
+/* A zombie has been waited for: it leaves the lists; then lproc_put.  [L] */
+void lproc_reap(struct lproc *lp);
+
+/* Make `child` one of `parent`'s.  [L] */
+void lproc_adopt(struct lproc *parent, struct lproc *child);
+
+/* ---- init.c -------------------------------------------------------------- */
+
+/* Start the built-in process 1. */
+int linit_start(struct lsys *l);
+
+/* ---- oom.c --------------------------------------------------------------- */
+
+/* Memory is used up: end the process that has most of it. */
+void loom_kill(struct lsys *l);
+
+/* ---- exit.c --------------------------------------------------------------- */
+
+/* Have all threads of `lp` end; `status` as wait4 tells.  [L] */
+void lproc_end(struct lproc *lp, int status);
+/* The current thread ends: all that is left of it and perhaps its process. */
+void lthread_exit(struct lthread *lt);
+/* exec: have all threads but the current end.  -EINTR: it is to end itself. */
+int lproc_single(struct lthread *lt);
+/* Whoever waits in vfork for `lp` goes on. */
+void lproc_vfork_done(struct lproc *lp);
+
+/* ---- wait.c ---------------------------------------------------------------- */
+
+/* What SIGCHLD says about a child.  [L] */
+void lchild_info(struct lproc *lp, struct q_siginfo *info);
+/* It has stopped or goes on: tell the parent.  [L] */
+void lchild_stopped(struct lproc *lp, int code);
+
+/* ---- exec.c, elf.c, stack.c ------------------------------------------------ */
+
+/* A list of strings in the kernel: arguments or environment. */
+struct lstrings {
+	char *ss_p; /* one after the other, each with its 0 */
+	size_t ss_len, ss_room;
+	uint32_t ss_n;
+};
+
+/* A program about to be executed. */
+struct limage {
+	struct qfile *im_file;
+	struct qpath im_path;
+	struct qvmmap *im_map;
+	uint64_t im_entry; /* where it begins, or its interpreter */
+	uint64_t im_start; /* AT_ENTRY */
+	uint64_t im_base;  /* AT_BASE */
+	uint64_t im_phdr, im_phnum;
+	uint64_t im_brk;
+	uint64_t im_vdso;
+	uint64_t im_sp;
+	bool im_execstack;
+	bool im_secure;
+	const char *im_name; /* AT_EXECFN */
+	struct lstrings im_argv, im_envp;
+	uint64_t im_at[4]; /* argument and environment strings */
+};
+
+/* Run a program in the current thread's process, in place of what it runs. */
+int linux_exec(struct lthread *lt, int dirfd, const char *path, int flags,
+    struct lstrings *argv, struct lstrings *envp);
+/* Map the program `im`.  -ENOEXEC and others. */
+int elf_load(struct quern_proc *p, struct limage *im);
+/* Map the stack and put arguments and auxiliary vector on it. */
+int stack_make(struct quern_proc *p, struct limage *im);
+int lstrings_add(struct lstrings *ss, const char *s);
+void lstrings_free(struct lstrings *ss);
+/* Read from a file at `off` into the kernel's memory; bytes or -errno. */
+int64_t linux_pread(struct qfile *f, void *buf, size_t len, uint64_t off);
+
+/* ---- signal.c --------------------------------------------------------------- */
+
+void lsigq_init(struct lsigq *q);
+/* Forget signals of a set, with their memory.  [L] */
+void lsigq_flush(struct lsigq *q, uint64_t set);
+/* A signal to a process.  [L] */
+void lsig_proc(struct lproc *lp, const struct q_siginfo *info);
+/* To one thread.  [L] */
+void lsig_thread(struct lthread *lt, const struct q_siginfo *info);
+/* One that its own doing has brought on a thread; ends it if need be. */
+void lsig_force(struct lthread *lt, const struct q_siginfo *info);
+/* Is there one that the current thread must look at?  [L] */
+bool lsig_waiting(const struct lthread *lt);
+/* Take the next of `set` that waits for `lt`, or 0.  [L] */
+int lsig_take(struct lthread *lt, uint64_t set, struct q_siginfo *info);
+/* Have the mask of the current thread be `mask`. */
+void lsig_setmask(struct lthread *lt, uint64_t mask);
+/*
+ * Stop, or enter handlers: before the guest goes on.  False: the thread is to
+ * end.
+ */
+bool lsig_deliver(struct lthread *lt);
+/* Would nobody continue the group, were it stopped?  [L] */
+bool lgroup_orphaned(struct lsys *l, uint32_t pgid);
+/* A thread has gone that may have been told of the process's signals.  [L] */
+void lsig_retarget(struct lproc *lp);
+/* Is it ignored, by the action as it is now?  [L] */
+bool lsig_ignored(const struct lproc *lp, int sig);
+
+/* ---- sigframe.c --------------------------------------------------------------- */
+
+/* Enter a handler.  -EFAULT: there is no room. */
+int sigframe_push(struct lthread *lt, int sig, const struct q_sigaction *act,
+    const struct q_siginfo *info);
+
+/* ---- timers.c ------------------------------------------------------------- */
+
+/* The process ends, or executes another program. */
+void ltimers_exit(struct lproc *lp);
+void ltimers_exec(struct lproc *lp);
+/* A timer's signal is being taken: what it says of overruns.  [L] */
+void ltimer_taken(struct ltimer *t, struct q_siginfo *info);
+
+/* ---- signalfd.c, pidfd.c ---------------------------------------------------- */
+
+/* A signal has come for the process.  [L] */
+void lsignalfd_tell(struct lproc *lp);
+/* Make a pidfd and store its number at `addr`. */
+int lpidfd_make(const struct qsys *s, struct lproc *lp, uint64_t addr);
+/* The process that descriptor `fd` stands for. */
+int lpidfd_pid(struct quern_proc *p, int fd, uint32_t *pid);
+
+/* ---- rseq.c ------------------------------------------------------------------- */
+
+/* Tell a thread where it runs, and have an interrupted sequence start anew. */
+int lrseq_update(struct lthread *lt);
+
+/* ---- futex.c --------------------------------------------------------------- */
+
+int lfutex_init(struct lsys *l);
+void lfutex_fini(struct lsys *l);
+/* Wake up to `n` who wait at a thread's address. */
+int lfutex_wake(struct quern_proc *p, uint64_t addr, uint32_t n);
+/* The thread ends: what it holds by its robust list is free. */
+void lfutex_exit(struct lthread *lt);
+
+#endif /* QUERN_LINUX_IMPL_H */

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The Linux personality: where to begin reading.
+ *
+ * A guest's *process* is a struct quern_proc, which the whole kernel knows, with
+ * a struct lproc behind p_data; each of its *threads* is a kernel thread that
+ * runs guest_main (thread.c) with a struct lthread.  Between two calls a thread
+ * is in its guest code, by qvmspace_run; a system call, a fault or a trap is the
+ * return of that.
+ *
+ * Everything that several threads look at - the tree of processes, signal
+ * actions and queues, who stops, ends, waits - is under one spin lock, l_lock
+ * [L].  It is held for a few instructions and never across anything that sleeps.
+ * Of what is the thread's own [o] nobody else reads anything.
+ *
+ * Telling a thread.  Whoever changes what a thread must notice - a signal, its
+ * end, a stop - changes it under [L] and then alerts the thread
+ * (qthread_alert): its sleeps end, it comes out of its guest, and before it goes
+ * there again it calls lsig_deliver, which calms it and looks at everything.
+ *
+ * The life of a process (lp_state):
+ *
+ *   ALIVE    lproc_create; has threads from lthread_start on
+ *   ZOMBIE   its last thread has ended (exit.c): it has no memory, no files,
+ *            but a number, a place in the tree and a status
+ *   REAPED   its parent has waited for it, or does not care; it is in no list,
+ *            and its memory goes with the last reference
+ *
+ * Interrupted calls.  A sleep that is interrupted makes its call return -EINTR;
+ * what that means is decided here, by the call's number (thread.c) and by
+ * whether a handler is entered (signal.c): the guest sees it, or the call is
+ * made again, from the same start when it has a timeout.
+ */
+#include "impl.h"
+
+static const struct qtag tag_linux = { "linux" };
+
+extern const struct qsys_handler linux_calls[];
+
+struct lsys *
+linux_of(struct quern *k)
+{
+	return qcomponent_state(k, &qlinux);
+}
+
+static int
+linux_init(struct quern *k, void **statep)
+{
+	struct lsys *l = qzalloc(&tag_linux, sizeof(*l));
+	unsigned i;
+	int error;
+
+	if (l == NULL)
+		return -Q_ENOMEM;
+	l->l_k = k;
+	l->l_xsave = qguest_xsave(k);
+	qspin_init(&l->l_lock);
+	qlist_init(&l->l_procs);
+	for (i = 0; i < LINUX_HASH; i++) {
+		qlist_init(&l->l_pids[i]);
+		qlist_init(&l->l_tids[i]);
+	}
+	error = lfutex_init(l);
+	if (error != 0) {
+		qfree(l);
+		return error;
+	}
+	*statep = l;
+	return 0;
+}
+
+static void
+linux_fini(struct quern *k, void *state)
+{
+	(void)k;
+	lfutex_fini(state);
+	qfree(state);
+}
+
+static const struct quern_component *const linux_needs[] = { &qvfs, &qvm,
+	NULL };
+
+const struct quern_component qlinux = {
+	.c_name = "linux",
+	.c_needs = linux_needs,
+	.c_init = linux_init,
+	.c_fini = linux_fini,
+	.c_calls = linux_calls,
+};
+
+/* ---- what the kernel asks of a personality ---------------------------------- */
+
+static void
+op_signal(struct quern_proc *p, int sig)
+{
+	struct lthread *lt = lthread_current();
+	struct lsys *l = lproc_of(p)->lp_l;
+	struct q_siginfo info = { .si_signo = sig, .si_code = Q_SI_KERNEL };
+
+	qspin_lock(&l->l_lock);
+	/* A SIGPIPE is the business of the thread that wrote. */
+	if (lt != NULL && lt->lt_proc == lproc_of(p) && sig == Q_SIGPIPE)
+		lsig_thread(lt, &info);
+	else
+		lsig_proc(lproc_of(p), &info);
+	qspin_unlock(&l->l_lock);
+}
+
+static void
+op_sigmask(struct quern_proc *p, const uint64_t *mask)
+{
+	struct lthread *lt = lthread_current();
+
+	(void)p;
+	if (lt == NULL)
+		return;
+	if (!lt->lt_restore) {
+		lt->lt_saved = lt->lt_mask;
+		lt->lt_restore = true;
+	}
+	lsig_setmask(lt, *mask);
+}
+
+static bool
+op_has_tid(struct quern_proc *p, uint32_t tid)
+{
+	struct lsys *l = lproc_of(p)->lp_l;
+	struct lthread *lt;
+
+	qspin_lock(&l->l_lock);
+	lt = lthread_find(l, tid);
+	qspin_unlock(&l->l_lock);
+	return lt != NULL;
+}
+
+const struct qproc_ops linux_ops = {
+	.po_signal = op_signal,
+	.po_sigmask = op_sigmask,
+	.po_has_tid = op_has_tid,
+};
+
+/* ---- the first process ------------------------------------------------------- */
+
+static int
+strings_of(struct lstrings *ss, const char *const *v)
+{
+	int error = 0;
+
+	for (; *v != NULL && error == 0; v++)
+		error = lstrings_add(ss, *v);
+	return error;
+}
+
+/* Give the files that it begins with descriptors 0, 1 and 2. */
+static int
+give_files(struct quern_proc *p, const struct qlinux_start *ls)
+{
+	int error = 0, fd;
+	unsigned i;
+
+	for (i = 0; i < 3; i++) {
+		if (ls->ls_file[i] == NULL)
+			continue;
+		fd = qfd_reserve(p, i, 0);
+		if (fd == (int)i)
+			qfd_commit(p, fd, ls->ls_file[i]);
+		else
+			qfile_put(ls->ls_file[i]);
+		if (fd < 0)
+			error = fd;
+	}
+	return error;
+}
+
+/* Make the process and have it be about to begin its program. */
+static int
+first_process(struct lsys *l, const struct qlinux_start *ls,
+    struct lthread **ltp)
+{
+	struct lstrings argv = { 0 }, envp = { 0 };
+	struct lthread *lt = NULL;
+	struct lproc *lp;
+	int error;
+
+	error = lproc_create(l, NULL, 0, &lp);
+	if (error != 0)
+		return error;
+	error = give_files(lp->lp_proc, ls);
+	if (error == 0)
+		error = lthread_create(lp, true, &lt);
+	if (error == 0)
+		error = strings_of(&argv, ls->ls_argv);
+	if (error == 0)
+		error = strings_of(&envp, ls->ls_envp);
+	if (error == 0)
+		error = linux_exec(lt, Q_AT_FDCWD, ls->ls_path, 0, &argv,
+		    &envp);
+	lstrings_free(&argv);
+	lstrings_free(&envp);
+	if (error != 0) {
+		if (lt != NULL)
+			lthread_free(lt);
+		lproc_abandon(lp);
+		return error;
+	}
+	*ltp = lt;
+	return 0;
+}
+
+int
+qlinux_start(struct quern *k, const struct qlinux_start *ls)
+{
+	struct lsys *l = linux_of(k);
+	struct lthread *lt;
+	int error;
+
+	if (l->l_command != NULL)
+		return -Q_EEXIST;
+	if (l->l_xsave == 0)
+		return -Q_EOPNOTSUPP;
+	l->l_ended = ls->ls_ended;
+	l->l_reboot = ls->ls_reboot;
+	l->l_arg = ls->ls_arg;
+	error = ls->ls_command ? linit_start(l) : 0;
+	if (error == 0)
+		error = first_process(l, ls, &lt);
+	if (error != 0)
+		return error;
+	qspin_lock(&l->l_lock);
+	l->l_command = lt->lt_proc;
+	if (l->l_init == NULL)
+		l->l_init = lt->lt_proc;
+	else
+		lproc_adopt(l->l_init, lt->lt_proc);
+	qspin_unlock(&l->l_lock);
+	return lthread_start(lt);
+}
+
+int
+qlinux_signal(struct quern *k, int sig)
+{
+	struct q_siginfo info = { .si_signo = sig, .si_code = Q_SI_USER };
+	struct lsys *l = linux_of(k);
+	int error = -Q_ESRCH;
+
+	qspin_lock(&l->l_lock);
+	if (l->l_command != NULL && l->l_command->lp_state == LP_ALIVE) {
+		lsig_proc(l->l_command, &info);
+		error = 0;
+	}
+	qspin_unlock(&l->l_lock);
+	return error;
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Out of memory: the process with the largest set is killed, so that the rest of
+ * the system goes on.
+ */
+#include "impl.h"
+
+void
+loom_kill(struct lsys *l)
+{
+	uint64_t most = 0, rss;
+	struct lproc *lp, *worst = NULL;
+	struct qvm_stats st;
+	struct qvmmap *m;
+	struct qlist *e;
+	uint32_t pid = 0;
+	bool dying = false;
+
+	/* Sizes are counters: reading them takes no lock that sleeps. */
+	qspin_lock(&l->l_lock);
+	QLIST_FOREACH(e, &l->l_procs) {
+		lp = QLIST_ELEM(e, struct lproc, lp_all);
+		m = lp->lp_state == LP_ALIVE ? qvm_of(lp->lp_proc) : NULL;
+		if (m == NULL)
+			continue;
+		/* Somebody is about to give memory back already. */
+		if (lp->lp_ending)
+			dying = true;
+		qvm_stats(m, &st);
+		rss = st.vs_anon + st.vs_file + st.vs_shmem;
+		if (rss >= most && lp != l->l_init) {
+			most = rss;
+			worst = lp;
+		}
+	}
+	if (worst != NULL && !dying) {
+		pid = worst->lp_proc->p_pid;
+		lproc_end(worst, Q_SIGKILL);
+	}
+	qspin_unlock(&l->l_lock);
+	if (pid != 0)
+		qlog(l->l_k, QUERN_LOG_ERR,
+		    "out of memory: killed process %u with %lu KiB", pid,
+		    most * (QUERN_PAGE_SIZE / 1024));
+	/* Let it. */
+	(void)qthread_sleep_until(qclock_mono(l->l_k) + 1000000u, false);
+}

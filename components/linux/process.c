@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Processes: making one, finding it, giving it back.
+ */
+#include "impl.h"
+
+#include <quern/vfs.h>
+
+static const struct qtag tag_lproc = { "guest process" };
+static const struct qtag tag_hand = { "signal actions" };
+
+/* ---- making one ------------------------------------------------------------ */
+
+/* Its signal actions: those of `from`, a copy of them, or none. */
+static int
+give_hand(struct lproc *lp, struct lproc *from, bool share)
+{
+	struct lsys *l = lp->lp_l;
+	struct lhand *h = NULL;
+
+	if (!share) {
+		h = qzalloc(&tag_hand, sizeof(*h));
+		if (h == NULL)
+			return -Q_ENOMEM;
+		h->h_refs = 1;
+	}
+	qspin_lock(&l->l_lock);
+	if (share) {
+		h = from->lp_hand;
+		h->h_refs++;
+	} else if (from != NULL) {
+		memcpy(h->h_act, from->lp_hand->h_act, sizeof(h->h_act));
+	}
+	lp->lp_hand = h;
+	qspin_unlock(&l->l_lock);
+	return 0;
+}
+
+void
+lproc_drop_hand(struct lproc *lp)
+{
+	struct lsys *l = lp->lp_l;
+	struct lhand *h;
+
+	qspin_lock(&l->l_lock);
+	h = lp->lp_hand;
+	lp->lp_hand = NULL;
+	if (h != NULL && --h->h_refs != 0)
+		h = NULL;
+	qspin_unlock(&l->l_lock);
+	qfree(h);
+}
+
+/* Have actions of its own, all but the ignored ones by default: for exec. */
+int
+lproc_reset_hand(struct lproc *lp)
+{
+	struct lhand *h, *old;
+	struct lsys *l = lp->lp_l;
+	unsigned i;
+
+	h = qzalloc(&tag_hand, sizeof(*h));
+	if (h == NULL)
+		return -Q_ENOMEM;
+	h->h_refs = 1;
+	qspin_lock(&l->l_lock);
+	old = lp->lp_hand;
+	for (i = 0; i < LINUX_NSIG; i++)
+		if (old->h_act[i].sa_func == SIGACT_IGNORE)
+			h->h_act[i].sa_func = SIGACT_IGNORE;
+	lp->lp_hand = h;
+	if (--old->h_refs != 0)
+		old = NULL;
+	qspin_unlock(&l->l_lock);
+	qfree(old);
+	return 0;
+}
+
+/* Is there room for one more process of that user? */
+static bool
+may_fork(struct lsys *l, struct lproc *from)
+{
+	struct quern_proc *p = from->lp_proc;
+	uint32_t uid = p->p_cred.c_uid;
+	struct lproc *q;
+	struct qlist *e;
+	uint64_t n = 0, max;
+
+	max = __atomic_load_n(&p->p_rlim[Q_RLIMIT_NPROC].rlim_cur,
+	    __ATOMIC_RELAXED);
+	if (max == Q_RLIM_INFINITY || uid == 0 ||
+	    qproc_capable(p, Q_CAP_SYS_RESOURCE) ||
+	    qproc_capable(p, Q_CAP_SYS_ADMIN))
+		return true;
+	qspin_lock(&l->l_lock);
+	QLIST_FOREACH(e, &l->l_procs) {
+		q = QLIST_ELEM(e, struct lproc, lp_all);
+		if (__atomic_load_n(&q->lp_proc->p_cred.c_uid,
+			__ATOMIC_RELAXED) == uid)
+			n += q->lp_nthread != 0 ? q->lp_nthread : 1;
+	}
+	qspin_unlock(&l->l_lock);
+	return n < max;
+}
+
+static void
+enter_lists(struct lproc *lp, struct lproc *from)
+{
+	struct lsys *l = lp->lp_l;
+
+	qspin_lock(&l->l_lock);
+	qlist_append(&l->l_procs, &lp->lp_all);
+	qlist_append(&l->l_pids[lp->lp_proc->p_pid % LINUX_HASH], &lp->lp_hash);
+	l->l_nproc++;
+	if (from != NULL)
+		lproc_adopt(from, lp);
+	qspin_unlock(&l->l_lock);
+}
+
+static void
+leave_lists(struct lproc *lp)
+{
+	struct lsys *l = lp->lp_l;
+
+	qlist_del(&lp->lp_all);
+	qlist_del(&lp->lp_hash);
+	qlist_del(&lp->lp_sibling);
+	lp->lp_parent = NULL;
+	l->l_nproc--;
+}
+
+static void
+init_lproc(struct lproc *lp, struct lsys *l)
+{
+	lp->lp_l = l;
+	lp->lp_refs = 1;
+	lp->lp_exitsig = Q_SIGCHLD;
+	lp->lp_dumpable = true;
+	lp->lp_forked = true;
+	lp->lp_started = qclock_mono(l->l_k);
+	lsigq_init(&lp->lp_pending);
+	qlist_init(&lp->lp_threads);
+	qlist_init(&lp->lp_children);
+	qlist_init(&lp->lp_sibling);
+	qlist_init(&lp->lp_hash);
+	qlist_init(&lp->lp_all);
+	qwaitq_init(&lp->lp_waitq);
+	qwaitq_init(&lp->lp_stopq);
+	qwaitq_init(&lp->lp_endq);
+}
+
+int
+lproc_create(struct lsys *l, struct lproc *from, uint32_t flags,
+    struct lproc **lpp)
+{
+	struct lproc *lp;
+	uint32_t pflags = QPROC_GUEST;
+	int error;
+
+	if (from != NULL && !may_fork(l, from))
+		return -Q_EAGAIN;
+	lp = qzalloc(&tag_lproc, sizeof(*lp));
+	if (lp == NULL)
+		return -Q_ENOMEM;
+	init_lproc(lp, l);
+	error = give_hand(lp, from, (flags & Q_CLONE_SIGHAND) != 0);
+	if ((flags & Q_CLONE_FILES) != 0)
+		pflags |= QPROC_SHAREFD;
+	if (error == 0)
+		error = qproc_create(l->l_k,
+		    from != NULL ? from->lp_proc : NULL, &linux_ops, pflags, lp,
+		    &lp->lp_proc);
+	if (error != 0) {
+		lproc_drop_hand(lp);
+		qfree(lp);
+		return error;
+	}
+	if (from != NULL) {
+		lp->lp_dumpable = from->lp_dumpable;
+		lp->lp_nice = from->lp_nice;
+		memcpy(lp->lp_argv, from->lp_argv, sizeof(lp->lp_argv));
+		lproc_copy_exe(lp, from);
+	}
+	enter_lists(lp, (flags & Q_CLONE_PARENT) != 0 ? NULL : from);
+	*lpp = lp;
+	return 0;
+}
+
+void
+lproc_adopt(struct lproc *parent, struct lproc *child)
+{
+	qlist_del(&child->lp_sibling);
+	qlist_append(&parent->lp_children, &child->lp_sibling);
+	child->lp_parent = parent;
+	__atomic_store_n(&child->lp_proc->p_ppid, parent->lp_proc->p_pid,
+	    __ATOMIC_RELAXED);
+}
+
+/* ---- what it executes --------------------------------------------------------- */
+
+static const struct qtag tag_exe = { "guest program" };
+
+void
+lproc_set_exe(struct lproc *lp, const struct qpath *path)
+{
+	struct qpath *exe = NULL, *old;
+
+	if (path != NULL && (exe = qalloc(&tag_exe, sizeof(*exe))) != NULL) {
+		*exe = *path;
+		qpath_get(exe);
+	}
+	qmutex_lock(&lp->lp_proc->p_lock);
+	old = lp->lp_exe;
+	lp->lp_exe = exe;
+	qmutex_unlock(&lp->lp_proc->p_lock);
+	if (old != NULL)
+		qpath_put(old);
+	qfree(old);
+}
+
+void
+lproc_copy_exe(struct lproc *lp, struct lproc *from)
+{
+	struct qpath path = { NULL, NULL };
+
+	qmutex_lock(&from->lp_proc->p_lock);
+	if (from->lp_exe != NULL) {
+		path = *from->lp_exe;
+		qpath_get(&path);
+	}
+	qmutex_unlock(&from->lp_proc->p_lock);
+	if (path.p_d == NULL)
+		return;
+	lproc_set_exe(lp, &path);
+	qpath_put(&path);
+}
+
+/* ---- finding ---------------------------------------------------------------- */
+
+struct lproc *
+lproc_find(struct lsys *l, uint32_t pid)
+{
+	struct lproc *lp;
+	struct qlist *e;
+
+	QLIST_FOREACH(e, &l->l_pids[pid % LINUX_HASH]) {
+		lp = QLIST_ELEM(e, struct lproc, lp_hash);
+		if (lp->lp_proc->p_pid == pid)
+			return lp;
+	}
+	return NULL;
+}
+
+struct lthread *
+lthread_find(struct lsys *l, uint32_t tid)
+{
+	struct lthread *lt;
+	struct qlist *e;
+
+	QLIST_FOREACH(e, &l->l_tids[tid % LINUX_HASH]) {
+		lt = QLIST_ELEM(e, struct lthread, lt_hash);
+		if (lt->lt_tid == tid)
+			return lt;
+	}
+	return NULL;
+}
+
+/* ---- what it has used --------------------------------------------------------- */
+
+void
+lusage_add(struct lusage *to, const struct lusage *u)
+{
+	to->u_user_ns += u->u_user_ns;
+	to->u_sys_ns += u->u_sys_ns;
+	to->u_minflt += u->u_minflt;
+	to->u_majflt += u->u_majflt;
+	to->u_nvcsw += u->u_nvcsw;
+	to->u_nivcsw += u->u_nivcsw;
+	if (u->u_maxrss > to->u_maxrss)
+		to->u_maxrss = u->u_maxrss;
+}
+
+void
+lthread_usage(const struct lthread *lt, struct lusage *u)
+{
+	memset(u, 0, sizeof(*u));
+	u->u_minflt = lt->lt_minflt;
+	if (lt->lt_thread == NULL)
+		return;
+	u->u_user_ns = qthread_ran(lt->lt_thread);
+	u->u_nvcsw = lt->lt_thread->t_switches;
+}
+
+void
+lproc_usage(struct lproc *lp, struct lusage *u)
+{
+	struct lusage one;
+	struct qlist *e;
+
+	*u = lp->lp_used;
+	QLIST_FOREACH(e, &lp->lp_threads) {
+		lthread_usage(QLIST_ELEM(e, struct lthread, lt_link), &one);
+		lusage_add(u, &one);
+	}
+}
+
+/* ---- giving it back --------------------------------------------------------------- */
+
+static void
+lproc_free(struct lproc *lp)
+{
+	struct lsys *l = lp->lp_l;
+	int error;
+
+	qspin_lock(&l->l_lock);
+	lsigq_flush(&lp->lp_pending, ~UINT64_C(0));
+	qspin_unlock(&l->l_lock);
+	lproc_set_exe(lp, NULL);
+	lproc_drop_hand(lp);
+	error = qproc_destroy(lp->lp_proc);
+	qassert(error == 0);
+	qfree(lp);
+}
+
+void
+lproc_abandon(struct lproc *lp)
+{
+	struct lsys *l = lp->lp_l;
+
+	qspin_lock(&l->l_lock);
+	leave_lists(lp);
+	lp->lp_state = LP_REAPED;
+	qspin_unlock(&l->l_lock);
+	(void)!qvm_attach(lp->lp_proc, NULL);
+	lproc_put(lp);
+}
+
+void
+lproc_reap(struct lproc *lp)
+{
+	qassert(lp->lp_state == LP_ZOMBIE);
+	leave_lists(lp);
+	lp->lp_state = LP_REAPED;
+}
+
+void
+lproc_put(struct lproc *lp)
+{
+	struct lsys *l = lp->lp_l;
+	uint32_t refs;
+
+	qspin_lock(&l->l_lock);
+	refs = --lp->lp_refs;
+	qspin_unlock(&l->l_lock);
+	if (refs == 0)
+		lproc_free(lp);
+}

@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Guest threads: between guest code and the kernel.
+ */
+#include "impl.h"
+
+/* What a thread may run while others wait, before they are let in. */
+#define SLICE_NS UINT64_C(10000000)
+
+/* One that has slept as long as this is let in before those that only run. */
+#define RESTED_NS UINT64_C(5000000)
+
+/* Exception vectors. */
+#define TRAP_DE 0u
+#define TRAP_DB 1u
+#define TRAP_BP 3u
+#define TRAP_UD 6u
+#define TRAP_MF 16u
+#define TRAP_AC 17u
+#define TRAP_XM 19u
+
+/* Page-fault error codes. */
+#define PF_WRITE 2u
+#define PF_FETCH 16u
+
+static const struct qtag tag_thread = { "guest thread" };
+static const struct qtag tag_xsave = { "guest registers" };
+
+static void guest_main(void *arg);
+
+struct lthread *
+lthread_current(void)
+{
+	struct qthread *t = qthread_current();
+
+	return t->t_fn == guest_main ? t->t_arg : NULL;
+}
+
+/* ---- beginning and end -------------------------------------------------------- */
+
+int
+lthread_create(struct lproc *lp, bool leader, struct lthread **ltp)
+{
+	struct lsys *l = lp->lp_l;
+	struct lthread *lt = qzalloc(&tag_thread, sizeof(*lt));
+
+	if (lt == NULL)
+		return -Q_ENOMEM;
+	lt->lt_f.f_xsave = qzalloc(&tag_xsave, l->l_xsave);
+	lt->lt_f.f_xsavelen = (uint32_t)l->l_xsave;
+	lt->lt_tid = leader ? lp->lp_proc->p_pid : qproc_tid(l->l_k);
+	if (lt->lt_f.f_xsave == NULL || lt->lt_tid == 0) {
+		qfree(lt->lt_f.f_xsave);
+		qfree(lt);
+		return lt->lt_tid == 0 ? -Q_EAGAIN : -Q_ENOMEM;
+	}
+	lt->lt_l = l;
+	lt->lt_proc = lp;
+	lt->lt_nr = LT_NOCALL;
+	lt->lt_alt.ss_flags = Q_SS_DISABLE;
+	qlist_init(&lt->lt_link);
+	qlist_init(&lt->lt_hash);
+	lsigq_init(&lt->lt_pending);
+	*ltp = lt;
+	return 0;
+}
+
+void
+lthread_free(struct lthread *lt)
+{
+	struct lsys *l = lt->lt_l;
+
+	qspin_lock(&l->l_lock);
+	lsigq_flush(&lt->lt_pending, ~UINT64_C(0));
+	qlist_del(&lt->lt_hash);
+	qspin_unlock(&l->l_lock);
+	qfree(lt->lt_f.f_xsave);
+	qfree(lt);
+}
+
+int
+lthread_start(struct lthread *lt)
+{
+	struct lproc *lp = lt->lt_proc;
+	struct lsys *l = lp->lp_l;
+	struct qthread *t;
+	int error;
+
+	qspin_lock(&l->l_lock);
+	qlist_append(&lp->lp_threads, &lt->lt_link);
+	qlist_append(&l->l_tids[lt->lt_tid % LINUX_HASH], &lt->lt_hash);
+	lp->lp_nthread++;
+	/* exec has told those that there were. */
+	lt->lt_ending = lp->lp_execing;
+	qspin_unlock(&l->l_lock);
+	error = qthread_create(l->l_k, "guest", guest_main, lt, QPRIO_CLIENT,
+	    QCPU_ANY, &t);
+	if (error != 0) {
+		qspin_lock(&l->l_lock);
+		qlist_del(&lt->lt_link);
+		qlist_del(&lt->lt_hash);
+		lp->lp_nthread--;
+		qspin_unlock(&l->l_lock);
+	}
+	return error;
+}
+
+void
+lthread_alert(struct lthread *lt)
+{
+	/* One that has not begun yet looks when it does. */
+	if (lt->lt_thread != NULL)
+		qthread_alert(lt->lt_thread);
+}
+
+/* ---- calls ---------------------------------------------------------------------- */
+
+/* What an interrupted call does; the others may be made again. */
+static enum lrestart
+restart_class(const struct lthread *lt)
+{
+	switch (lt->lt_nr) {
+	case NR_PAUSE:
+	case NR_RT_SIGSUSPEND:
+	case NR_POLL:
+	case NR_PPOLL:
+	case NR_SELECT:
+	case NR_PSELECT6:
+	case NR_NANOSLEEP:
+	case NR_CLOCK_NANOSLEEP:
+		return LR_NOHAND;
+	case NR_FUTEX:
+		/* With a timeout the time that is left is not known any more. */
+		return lt->lt_f.f_reg[R10] != 0 ? LR_NOHAND : LR_ALWAYS;
+	case NR_EPOLL_WAIT:
+	case NR_EPOLL_PWAIT:
+	case NR_EPOLL_PWAIT2:
+	case NR_RT_SIGTIMEDWAIT:
+	case LT_NOCALL:
+		return LR_NEVER;
+	default:
+		return LR_ALWAYS;
+	}
+}
+
+static void
+guest_call(struct lthread *lt, struct quern_proc *p)
+{
+	struct quern_vmframe *f = &lt->lt_f;
+	uint64_t args[6] = { f->f_reg[RDI], f->f_reg[RSI], f->f_reg[RDX],
+		f->f_reg[R10], f->f_reg[R8], f->f_reg[R9] };
+	struct qsys s = { args, p, qvm_uspace(qvm_of(p)), NULL };
+	int64_t ret;
+
+	lt->lt_nr = (uint32_t)f->f_reg[RAX];
+	ret = qsys_dispatch(&s, lt->lt_nr);
+	if (qunlikely(ret == -Q_EINTR)) {
+		lt->lt_restart = restart_class(lt);
+		/* Nobody has anything to tell: it was woken for nothing. */
+		if (lt->lt_restart != LR_NEVER &&
+		    !__atomic_load_n(&lt->lt_thread->t_alert, __ATOMIC_SEQ_CST))
+			lt->lt_again = true;
+	}
+	if (qlikely(!lt->lt_again))
+		f->f_reg[RAX] = (uint64_t)ret;
+}
+
+/*
+ * A call, until it is over or there is something to tell the guest: what waits
+ * for it has it made again, by the clock of the first time.
+ */
+static bool
+guest_calls(struct lthread *lt, struct quern_proc *p)
+{
+	struct qthread *t = lt->lt_thread;
+
+	for (;;) {
+		guest_call(lt, p);
+		if (qunlikely(lt->lt_restore ||
+			__atomic_load_n(&t->t_alert, __ATOMIC_RELAXED)) &&
+		    !lsig_deliver(lt))
+			return false;
+		if (qlikely(!lt->lt_again))
+			break;
+		lt->lt_again = false;
+		lt->lt_restart = LR_NONE;
+		t->t_started = t->t_began;
+	}
+	lt->lt_restart = LR_NONE;
+	lt->lt_nr = LT_NOCALL;
+	t->t_started = 0;
+	return true;
+}
+
+/* ---- faults and traps ------------------------------------------------------------ */
+
+static void
+guest_fault(struct lthread *lt, struct quern_proc *p)
+{
+	struct quern_vmframe *f = &lt->lt_f;
+	struct q_siginfo info;
+	struct qvm_fault vf = { 0 };
+	unsigned access = QUERN_VM_READ;
+	int error;
+
+	if ((f->f_error & PF_WRITE) != 0)
+		access = QUERN_VM_WRITE;
+	else if ((f->f_error & PF_FETCH) != 0)
+		access = QUERN_VM_EXEC;
+	lt->lt_minflt++;
+	error = qvm_fault(qvm_of(p), f->f_addr, access, &vf);
+	if (qlikely(error == 0))
+		return;
+	if (error == -Q_ENOMEM) {
+		loom_kill(lt->lt_proc->lp_l);
+		return;
+	}
+	memset(&info, 0, sizeof(info));
+	info.si_signo = vf.qf_sig;
+	info.si_code = vf.qf_code;
+	info.sg_addr = f->f_addr;
+	lsig_force(lt, &info);
+}
+
+static void
+guest_trap(struct lthread *lt)
+{
+	const struct quern_vmframe *f = &lt->lt_f;
+	struct q_siginfo info;
+
+	memset(&info, 0, sizeof(info));
+	info.si_signo = Q_SIGSEGV;
+	info.si_code = Q_SI_KERNEL;
+	switch (f->f_trap) {
+	case TRAP_DE:
+		info.si_signo = Q_SIGFPE;
+		info.si_code = Q_FPE_INTDIV;
+		info.sg_addr = f->f_rip;
+		break;
+	case TRAP_DB:
+		info.si_signo = Q_SIGTRAP;
+		info.si_code = Q_TRAP_TRACE;
+		info.sg_addr = f->f_rip;
+		break;
+	case TRAP_BP:
+		info.si_signo = Q_SIGTRAP;
+		break;
+	case TRAP_UD:
+		info.si_signo = Q_SIGILL;
+		info.si_code = Q_ILL_ILLOPN;
+		info.sg_addr = f->f_rip;
+		break;
+	case TRAP_MF:
+	case TRAP_XM:
+		info.si_signo = Q_SIGFPE;
+		info.si_code = Q_FPE_FLTINV;
+		info.sg_addr = f->f_rip;
+		break;
+	case TRAP_AC:
+		info.si_signo = Q_SIGBUS;
+		info.si_code = Q_BUS_ADRALN;
+		break;
+	default:
+		break;
+	}
+	lsig_force(lt, &info);
+}
+
+/* Its host process is gone, which it can only have brought about itself. */
+static void
+guest_dead(struct lthread *lt, int error)
+{
+	struct lproc *lp = lt->lt_proc;
+	struct lsys *l = lp->lp_l;
+
+	qlog(l->l_k, QUERN_LOG_WARN,
+	    "process %u: its address space was lost (%d)", lp->lp_proc->p_pid,
+	    error);
+	qspin_lock(&l->l_lock);
+	lproc_end(lp, Q_SIGKILL);
+	qspin_unlock(&l->l_lock);
+}
+
+/* ---- the loop --------------------------------------------------------------------- */
+
+/*
+ * Who has slept goes before those that only run, until it has run for a slice
+ * itself.
+ */
+static void
+take_turns(struct lthread *lt)
+{
+	struct qthread *t = lt->lt_thread;
+	uint64_t ran = qthread_ran(t);
+
+	if (ran >= lt->lt_quantum) {
+		t->t_prio = QPRIO_NORMAL;
+		lt->lt_quantum = ran + SLICE_NS;
+	}
+	qthread_pause();
+}
+
+static bool
+guest_event(struct lthread *lt, struct quern_proc *p)
+{
+	switch (lt->lt_f.f_why) {
+	case QUERN_VM_SYSCALL:
+		return guest_calls(lt, p);
+	case QUERN_VM_FAULT:
+		guest_fault(lt, p);
+		return true;
+	case QUERN_VM_TRAP:
+		guest_trap(lt);
+		return true;
+	case QUERN_VM_DEAD:
+		guest_dead(lt, 0);
+		return true;
+	default:
+		take_turns(lt);
+		return true;
+	}
+}
+
+static void
+guest_main(void *arg)
+{
+	struct lthread *lt = arg;
+	struct quern_proc *p = lt->lt_proc->lp_proc;
+	struct lsys *l = lt->lt_proc->lp_l;
+	struct qthread *t = qthread_current();
+	int error;
+
+	qthread_detach();
+	__atomic_store_n(&t->t_proc, p, __ATOMIC_RELAXED);
+	t->t_tid = lt->lt_tid;
+	t->t_account = true;
+	t->t_since = qclock_mono(l->l_k);
+	qspin_lock(&l->l_lock);
+	lt->lt_thread = t;
+	qthread_alert(t); /* what came before */
+	qspin_unlock(&l->l_lock);
+	lt->lt_vs = qvm_pmap(qvm_of(p));
+	if (lt->lt_settid != 0)
+		(void)!qcopyout(qvm_uspace(qvm_of(p)), lt->lt_settid,
+		    &lt->lt_tid, sizeof(lt->lt_tid));
+	for (;;) {
+		if (qunlikely(__atomic_load_n(&t->t_alert, __ATOMIC_RELAXED)) &&
+		    !lsig_deliver(lt))
+			break;
+		error = qvmspace_run(lt->lt_vs, &lt->lt_f, SLICE_NS);
+		if (qunlikely(error != 0))
+			guest_dead(lt, error);
+		else if (qunlikely(!guest_event(lt, p)))
+			break;
+	}
+	lthread_exit(lt);
+}

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * vmspaces of the host's behind address spaces.
+ *
+ * A vmspace has a number, which is never used again while the kernel lives.  The
+ * host runs one thread of it at a time: others wait here, and whoever runs gives
+ * way after a short slice.
+ */
+#include <quern/vmspace.h>
+
+#include <quern/lock.h>
+#include <quern/slab.h>
+
+/* How long a thread runs while others of its space wait. */
+#define SHARED_SLICE_NS UINT64_C(2000000)
+
+static const struct qtag tag_vmspace = { "vmspace" };
+
+struct qvmspace {
+	struct quern *vs_k;  /* [I] */
+	uint32_t vs_id;      /* [I] the host's number */
+	bool vs_running;     /* [w] somebody is in vs_id, or about to be */
+	bool vs_given;       /* [w] vs_running is for one who waits */
+	uint32_t vs_waiting; /* [w] */
+	struct qcpu *vs_cpu; /* [w] where it runs */
+	struct qwaitq vs_wq; /* its lock: [w] */
+};
+
+static int
+vmspace_create(struct quern *k, void *parent, void **argp)
+{
+	struct qvmspace *vs = qzalloc(&tag_vmspace, sizeof(*vs));
+	int error;
+
+	(void)parent;
+	if (vs == NULL)
+		return -Q_ENOMEM;
+	vs->vs_k = k;
+	qwaitq_init(&vs->vs_wq);
+	error = qguest_create(k, &vs->vs_id);
+	if (error != 0) {
+		qfree(vs);
+		return error;
+	}
+	*argp = vs;
+	return 0;
+}
+
+static void
+vmspace_destroy(void *arg)
+{
+	struct qvmspace *vs = arg;
+	int error;
+
+	error = qguest_destroy(vs->vs_k, vs->vs_id);
+	qassert(error == 0);
+	qfree(vs);
+}
+
+static int
+vmspace_update(void *arg, const struct quern_vm_op *ops, unsigned n)
+{
+	struct qvmspace *vs = arg;
+
+	return qguest_update(vs->vs_k, vs->vs_id, ops, n);
+}
+
+const struct qpmap_ops qvmspace_ops = {
+	.pm_create = vmspace_create,
+	.pm_destroy = vmspace_destroy,
+	.pm_update = vmspace_update,
+};
+
+/* Become the one that runs; false: not now. */
+static bool
+run_begin(struct qvmspace *vs)
+{
+	bool mine;
+
+	qspin_lock(&vs->vs_wq.w_lock);
+	mine = !vs->vs_running;
+	if (!mine) {
+		vs->vs_waiting++;
+		qcpu_preempt(vs->vs_cpu);
+		(void)qwaitq_sleep(&vs->vs_wq, &vs->vs_wq.w_lock, QSLEEP_INTR,
+		    QUERN_NEVER);
+		qspin_lock(&vs->vs_wq.w_lock);
+		vs->vs_waiting--;
+		mine = vs->vs_given || !vs->vs_running;
+		vs->vs_given = false;
+	}
+	if (mine) {
+		vs->vs_running = true;
+		vs->vs_cpu = qcpu_current();
+	}
+	qspin_unlock(&vs->vs_wq.w_lock);
+	return mine;
+}
+
+/* `give`: to one who waits, before anybody else gets in. */
+static void
+run_end(struct qvmspace *vs, bool give)
+{
+	bool waiting;
+
+	qspin_lock(&vs->vs_wq.w_lock);
+	waiting = vs->vs_waiting != 0;
+	vs->vs_given = vs->vs_running = waiting && give;
+	qspin_unlock(&vs->vs_wq.w_lock);
+	if (waiting)
+		(void)qwaitq_wake_one(&vs->vs_wq);
+}
+
+int
+qvmspace_run(struct qvmspace *vs, struct quern_vmframe *f, uint64_t slice_ns)
+{
+	int error;
+
+	if (!run_begin(vs)) {
+		f->f_why = QUERN_VM_KICK;
+		return 0;
+	}
+	if (vs->vs_waiting != 0 && slice_ns > SHARED_SLICE_NS)
+		slice_ns = SHARED_SLICE_NS;
+	error = qguest_run(vs->vs_id, f, slice_ns);
+	run_end(vs, error == 0 && f->f_why == QUERN_VM_KICK);
+	return error;
+}

@@ -78,6 +78,9 @@ int sigmask_in(const struct qsys *s, unsigned i, unsigned size_i);
 
 /* ---- timecalls.c -------------------------------------------------------- */
 
+/* Instants and spans end there. */
+#define NS_MAX ((uint64_t)INT64_MAX)
+
 /* Nanoseconds of `t`, up to INT64_MAX; false: not a valid time. */
 bool timespec_ns(const struct q_timespec *t, uint64_t *nsp);
 struct q_timespec ns_timespec(uint64_t ns);

@@ -12,7 +12,6 @@
 #include <quern/abi/time.h>
 
 #define SEC    UINT64_C(1000000000)
-#define NS_MAX ((uint64_t)INT64_MAX)
 
 bool
 timespec_ns(const struct q_timespec *t, uint64_t *nsp)

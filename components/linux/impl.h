@@ -138,16 +138,19 @@ struct lproc {
 	struct qlist lp_all;             /* [L] l_procs, likewise */
 	struct qwaitq lp_waitq;          /* wait4 of its threads; exec */
 	struct qwaitq lp_stopq;          /* its stopped threads */
-	struct qwaitq lp_endq;     /* of those who vfork and hold pidfds */
-	bool lp_vfork;             /* [L] somebody waits for exec or the end */
-	struct lusage lp_used;     /* [L] by threads that have ended */
-	struct lusage lp_kids;     /* [L] */
-	uint64_t lp_started;       /* [I] monotonic */
-	struct qpath *lp_exe;      /* [l] the program's place, or NULL */
-	struct ltimer *lp_timers;  /* [L] POSIX timers */
-	struct litimer *lp_itimer; /* [L] setitimer's, or NULL */
-	int32_t lp_nice;           /* [a] */
-	uint64_t lp_argv[4];       /* [a] where arguments, environment lie */
+	struct qwaitq lp_endq;    /* of those who vfork and hold pidfds */
+	bool lp_vfork;            /* [L] somebody waits for exec or the end */
+	struct lusage lp_used;    /* [L] by threads that have ended */
+	struct lusage lp_kids;    /* [L] */
+	uint64_t lp_started;      /* [I] monotonic */
+	struct qpath *lp_exe;     /* [l] the program's place, or NULL */
+	struct qlist lp_timers;   /* [L] of setitimer and timer_create */
+	struct qwaitq lp_sigq;    /* those who read a signalfd ... */
+	struct qpollq lp_sigpoll; /* ... or wait for one */
+	struct qpollq lp_endpoll; /* those who wait for a pidfd */
+	uint32_t lp_barriers;     /* [a] what membarrier has registered */
+	int32_t lp_nice;          /* [a] */
+	uint64_t lp_argv[4];      /* [a] where arguments, environment lie */
 };
 
 /* What the next delivery does about an interrupted call. */
@@ -180,7 +183,8 @@ struct lthread {
 	uint64_t lt_settid;        /* [o] likewise, when it begins */
 	uint64_t lt_robust;        /* [o] */
 	uint64_t lt_rseq;          /* [o] */
-	uint32_t lt_rseqlen, lt_rseqsig;
+	uint32_t lt_rseqlen, lt_rseqsig; /* [o] */
+	uint32_t lt_cpu;          /* [o] where it was told that it runs */
 	uint64_t lt_quantum;      /* [o] t_ran at which it loses its priority */
 	uint64_t lt_slept;        /* [o] */
 	uint64_t lt_minflt;       /* [o] */
@@ -344,6 +348,14 @@ void lsigq_flush(struct lsigq *q, uint64_t set);
 void lsig_proc(struct lproc *lp, const struct q_siginfo *info);
 /* To one thread.  [L] */
 void lsig_thread(struct lthread *lt, const struct q_siginfo *info);
+/* A timer's, which is on no queue: to a thread, or (NULL) to the process.  [L] */
+void lsig_timer(struct lproc *lp, struct lthread *lt, struct lsig *s);
+/*
+ * As kill(2), or with what argument `i` points to, if that isn't NULL; `info` is
+ * room for it.
+ */
+int lsig_kill(const struct qsys *s, struct lproc *to, int sig, unsigned i,
+    struct q_siginfo *info);
 /* One that its own doing has brought on a thread; ends it if need be. */
 void lsig_force(struct lthread *lt, const struct q_siginfo *info);
 /* Is there one that the current thread must look at?  [L] */
@@ -391,6 +403,8 @@ int lpidfd_pid(struct quern_proc *p, int fd, uint32_t *pid);
 
 /* Tell a thread where it runs, and have an interrupted sequence start anew. */
 int lrseq_update(struct lthread *lt);
+/* The thread has not run for a while, or is about to enter a handler. */
+void lrseq_interrupted(struct lthread *lt);
 
 /* ---- futex.c --------------------------------------------------------------- */
 

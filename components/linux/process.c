@@ -147,6 +147,10 @@ init_lproc(struct lproc *lp, struct lsys *l)
 	qwaitq_init(&lp->lp_waitq);
 	qwaitq_init(&lp->lp_stopq);
 	qwaitq_init(&lp->lp_endq);
+	qlist_init(&lp->lp_timers);
+	qwaitq_init(&lp->lp_sigq);
+	qpollq_init(&lp->lp_sigpoll);
+	qpollq_init(&lp->lp_endpoll);
 }
 
 int

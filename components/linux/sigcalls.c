@@ -236,6 +236,56 @@ send(struct quern_proc *p, struct lproc *to, const struct q_siginfo *info)
 	return 0;
 }
 
+static void
+info_of(struct quern_proc *p, int sig, int code, struct q_siginfo *info)
+{
+	memset(info, 0, sizeof(*info));
+	info->si_signo = sig;
+	info->si_code = code;
+	info->sg_pid = (int32_t)p->p_pid;
+	info->sg_uid = p->p_cred.c_uid;
+}
+
+/* What a program says that a signal carries; only itself may lie about it. */
+static int
+queue_info(const struct qsys *s, unsigned i, bool self, int sig,
+    struct q_siginfo *info)
+{
+	int error;
+
+	if (sig != 0 && !sig_valid(sig))
+		return -Q_EINVAL;
+	error = qsys_in(s, i, info, sizeof(*info));
+	if (error != 0)
+		return error;
+	if (!self && (info->si_code >= 0 || info->si_code == Q_SI_TKILL))
+		return -Q_EPERM;
+	info->si_signo = sig;
+	return 0;
+}
+
+int
+lsig_kill(const struct qsys *s, struct lproc *to, int sig, unsigned i,
+    struct q_siginfo *info)
+{
+	struct lsys *l = to->lp_l;
+	int error = 0;
+
+	if (sig != 0 && !sig_valid(sig))
+		return -Q_EINVAL;
+	if (s->s_arg[i] != 0)
+		error = queue_info(s, i, to->lp_proc == s->s_proc, sig, info);
+	else
+		info_of(s->s_proc, sig, Q_SI_USER, info);
+	if (error != 0)
+		return error;
+	qspin_lock(&l->l_lock);
+	error = to->lp_state == LP_REAPED ? -Q_ESRCH :
+					    send(s->s_proc, to, info);
+	qspin_unlock(&l->l_lock);
+	return error;
+}
+
 /* To all that `pid` names, as kill(2).  [L] */
 static int
 send_many(struct quern_proc *p, int pid, const struct q_siginfo *info)
@@ -261,16 +311,6 @@ send_many(struct quern_proc *p, int pid, const struct q_siginfo *info)
 	if (any)
 		return 0;
 	return denied != 0 ? denied : -Q_ESRCH;
-}
-
-static void
-info_of(struct quern_proc *p, int sig, int code, struct q_siginfo *info)
-{
-	memset(info, 0, sizeof(*info));
-	info->si_signo = sig;
-	info->si_code = code;
-	info->sg_pid = (int32_t)p->p_pid;
-	info->sg_uid = p->p_cred.c_uid;
 }
 
 QSYS(kill)
@@ -335,24 +375,6 @@ QSYS(tgkill)
 		return -Q_EINVAL;
 	info_of(s->s_proc, sig, Q_SI_TKILL, &info);
 	return send_thread(s->s_proc, (uint32_t)pid, (uint32_t)tid, &info);
-}
-
-/* What a program says that a signal carries; only itself may lie about it. */
-static int
-queue_info(const struct qsys *s, unsigned i, bool self, int sig,
-    struct q_siginfo *info)
-{
-	int error;
-
-	if (sig != 0 && !sig_valid(sig))
-		return -Q_EINVAL;
-	error = qsys_in(s, i, info, sizeof(*info));
-	if (error != 0)
-		return error;
-	if (!self && (info->si_code >= 0 || info->si_code == Q_SI_TKILL))
-		return -Q_EPERM;
-	info->si_signo = sig;
-	return 0;
 }
 
 QSYS(rt_sigqueueinfo)

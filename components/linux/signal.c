@@ -274,6 +274,23 @@ lsig_thread(struct lthread *lt, const struct q_siginfo *info)
 }
 
 void
+lsig_timer(struct lproc *lp, struct lthread *lt, struct lsig *s)
+{
+	struct lsigq *q = lt != NULL ? &lt->lt_pending : &lp->lp_pending;
+	int sig = s->s_info.si_signo;
+
+	if (!begin_send(lp, sig, lt != NULL ? lt->lt_mask : common_mask(lp)))
+		return;
+	q->q_set |= SIGBIT(sig);
+	qlist_append(&q->q_list, &s->s_link);
+	if (lt == NULL)
+		tell_one(lp, sig);
+	else if (((lt->lt_mask & ~lt->lt_waits) & SIGBIT(sig)) == 0)
+		lthread_alert(lt);
+	lsignalfd_tell(lp);
+}
+
+void
 lsig_retarget(struct lproc *lp)
 {
 	uint64_t set = lp->lp_pending.q_set;
@@ -409,6 +426,8 @@ handle(struct lthread *lt, int sig, const struct q_siginfo *info)
 		act->sa_func = SIGACT_DEFAULT;
 	qspin_unlock(&l->l_lock);
 	settle_call(lt, (a.sa_flags & Q_SA_RESTART) != 0);
+	if (lt->lt_rseq != 0)
+		lrseq_interrupted(lt);
 	if (sigframe_push(lt, sig, &a, info) != 0) {
 		qspin_lock(&l->l_lock);
 		lproc_end(lt->lt_proc, Q_SIGSEGV);

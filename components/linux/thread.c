@@ -298,6 +298,8 @@ take_turns(struct lthread *lt)
 		lt->lt_quantum = ran + SLICE_NS;
 	}
 	qthread_pause();
+	if (lt->lt_rseq != 0)
+		lrseq_interrupted(lt);
 }
 
 static bool

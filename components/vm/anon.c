@@ -45,7 +45,7 @@ make_anon(struct family *fa, bool shared)
 }
 
 struct anon *
-anon_create(bool shared)
+anon_create(bool shared, uint64_t end)
 {
 	struct family *fa = qalloc(&tag_anon, sizeof(*fa));
 	struct anon *a;
@@ -54,22 +54,38 @@ anon_create(bool shared)
 		return NULL;
 	qmutex_init(&fa->fa_lock, "anonymous memory");
 	fa->fa_refs = 1;
+	qlist_init(&fa->fa_entries);
 	a = make_anon(fa, shared);
 	if (a == NULL)
 		qfree(fa);
+	else
+		a->a_end = end;
+	return a;
+}
+
+struct anon *
+anon_beside(struct family *fa, struct anon *back)
+{
+	struct anon *a = make_anon(fa, false);
+
+	if (a == NULL)
+		return NULL;
+	__atomic_fetch_add(&fa->fa_refs, 1, __ATOMIC_RELAXED);
+	a->a_back = back;
+	if (back != NULL) {
+		back->a_refs++;
+		qlist_append(&back->a_shadows, &a->a_sibling);
+	}
 	return a;
 }
 
 struct anon *
 anon_shadow(struct anon *a)
 {
-	struct anon *s = make_anon(a->a_fam, false);
+	struct anon *s = anon_beside(a->a_fam, a);
 
-	if (s == NULL)
-		return NULL;
-	__atomic_fetch_add(&a->a_fam->fa_refs, 1, __ATOMIC_RELAXED);
-	s->a_back = a;
-	qlist_append(&a->a_shadows, &s->a_sibling);
+	if (s != NULL)
+		a->a_refs--;
 	return s;
 }
 
@@ -167,6 +183,49 @@ anon_drop(struct quern *k, struct anon *a, uint64_t i, uint64_t n, bool hide)
 		error = hide_range(a, i, i + n);
 	qmutex_unlock(&a->a_fam->fa_lock);
 	return error;
+}
+
+int
+anon_move(struct anon *from, struct anon *to, uint64_t i, uint64_t n)
+{
+	uint64_t at = i;
+	void *p;
+
+	while ((p = ptree_next(&from->a_pages, &at)) != NULL && at < i + n) {
+		if (ptree_set(&to->a_pages, at, p) != 0)
+			break;
+		at++;
+	}
+	if (p != NULL && at < i + n) {
+		/* As it was: `to` had nothing there. */
+		for (at = i; ptree_next(&to->a_pages, &at) != NULL;)
+			(void)ptree_del(&to->a_pages, at);
+		return -Q_ENOMEM;
+	}
+	for (at = i; ptree_next(&from->a_pages, &at) != NULL && at < i + n;)
+		(void)ptree_del(&from->a_pages, at);
+	return 0;
+}
+
+void
+anon_unmap(struct family *fa, struct qpage *pg)
+{
+	uint64_t i = pg->pg_index;
+	struct entry *e;
+	struct qlist *l;
+
+	qassert(qmutex_held(&fa->fa_lock));
+	QLIST_FOREACH(l, &fa->fa_entries) {
+		e = QLIST_ELEM(l, struct entry, e_alink);
+		if (!qpage_mapped(pg))
+			break;
+		if (i < e->e_index || i - e->e_index >= entry_pages(e))
+			continue;
+		if (pmap_page(e->e_map,
+			e->e_start + ((i - e->e_index) << PAGE_SHIFT), pg,
+			true))
+			qpage_unmap(e->e_map->m_k, pg, 1);
+	}
 }
 
 /* ---- the end, and collapsing -------------------------------------------------- */

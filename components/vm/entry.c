@@ -136,6 +136,26 @@ next_random(struct qvmmap *m)
 	return m->m_seed = x;
 }
 
+/* Count what is mapped: `n` pages more, or fewer. */
+static void
+count(struct entry *e, uint64_t n)
+{
+	struct qvmmap *m = e->e_map;
+
+	m->m_pages += n;
+	if (m->m_pages > m->m_peak)
+		m->m_peak = m->m_pages;
+	if ((e->e_flags & (E_SHARED | E_GROWSDOWN)) == 0 &&
+	    (e->e_prot & Q_PROT_WRITE) != 0)
+		m->m_data += n;
+	if ((e->e_flags & E_LOCKED) != 0)
+		m->m_locked += n;
+	if ((e->e_flags & E_ACCOUNT) != 0) {
+		m->m_account += n;
+		__atomic_fetch_add(&m->m_vm->vm_committed, n, __ATOMIC_RELAXED);
+	}
+}
+
 void
 entry_insert(struct qvmmap *m, struct entry *e)
 {
@@ -150,9 +170,7 @@ entry_insert(struct qvmmap *m, struct entry *e)
 	split(m->m_root, e->e_start, &l, &r);
 	m->m_root = join(join(l, e), r);
 	m->m_n++;
-	m->m_pages += entry_pages(e);
-	if (m->m_pages > m->m_peak)
-		m->m_peak = m->m_pages;
+	count(e, entry_pages(e));
 }
 
 void
@@ -166,29 +184,111 @@ entry_remove(struct qvmmap *m, struct entry *e)
 	m->m_root = join(l, r);
 	qlist_del(&e->e_link);
 	m->m_n--;
-	m->m_pages -= entry_pages(e);
+	count(e, 0 - entry_pages(e));
+}
+
+void
+entry_change(struct entry *e, uint32_t flags, unsigned prot)
+{
+	count(e, 0 - entry_pages(e));
+	e->e_flags = flags;
+	e->e_prot = (uint8_t)prot;
+	count(e, entry_pages(e));
+}
+
+/* Keep everybody from looking at where it is, and no longer. */
+static void
+hold(struct entry *e)
+{
+	if (e->e_fobj != NULL)
+		qmutex_lock(&e->e_fobj->fo_lock);
+	if (e->e_anon != NULL)
+		qmutex_lock(&e->e_anon->a_fam->fa_lock);
+}
+
+static void
+release(struct entry *e)
+{
+	if (e->e_anon != NULL)
+		qmutex_unlock(&e->e_anon->a_fam->fa_lock);
+	if (e->e_fobj != NULL)
+		qmutex_unlock(&e->e_fobj->fo_lock);
 }
 
 void
 entry_resize(struct entry *e, uint64_t start, uint64_t end)
 {
-	struct qvmmap *m = e->e_map;
 	uint64_t old = e->e_start;
 
-	m->m_pages -= entry_pages(e);
-	if (e->e_fobj != NULL)
-		qmutex_lock(&e->e_fobj->fo_lock);
-	e->e_index += (start >> PAGE_SHIFT) - (old >> PAGE_SHIFT);
-	e->e_findex += (start >> PAGE_SHIFT) - (old >> PAGE_SHIFT);
+	count(e, 0 - entry_pages(e));
+	hold(e);
+	e->e_index = e->e_index + (start >> PAGE_SHIFT) - (old >> PAGE_SHIFT);
+	e->e_findex = e->e_findex + (start >> PAGE_SHIFT) - (old >> PAGE_SHIFT);
 	e->e_start = start;
 	e->e_end = end;
-	if (e->e_fobj != NULL)
-		qmutex_unlock(&e->e_fobj->fo_lock);
-	m->m_pages += entry_pages(e);
-	if (m->m_pages > m->m_peak)
-		m->m_peak = m->m_pages;
+	release(e);
+	count(e, entry_pages(e));
 	/* Its place between its neighbours is the same. */
-	touch(m->m_root, start);
+	touch(e->e_map->m_root, start);
+}
+
+void
+entry_move(struct entry *e, uint64_t start)
+{
+	hold(e);
+	e->e_end = start + (e->e_end - e->e_start);
+	e->e_start = start;
+	e->e_next = start;
+	release(e);
+}
+
+/* ---- objects --------------------------------------------------------------- */
+
+void
+entry_set_anon(struct entry *e, struct anon *a, uint64_t i)
+{
+	qassert(e->e_anon == NULL);
+	qmutex_lock(&a->a_fam->fa_lock);
+	e->e_anon = a;
+	e->e_index = i;
+	qlist_append(&a->a_fam->fa_entries, &e->e_alink);
+	qmutex_unlock(&a->a_fam->fa_lock);
+}
+
+void
+entry_drop_anon(struct entry *e)
+{
+	struct anon *a = e->e_anon;
+
+	if (a == NULL)
+		return;
+	qmutex_lock(&a->a_fam->fa_lock);
+	qlist_del(&e->e_alink);
+	e->e_anon = NULL;
+	qmutex_unlock(&a->a_fam->fa_lock);
+	anon_put(e->e_map->m_k, a);
+}
+
+int
+entry_own(struct entry *e)
+{
+	struct anon *a = e->e_anon;
+	struct family *fa;
+
+	if (a == NULL || (e->e_flags & E_COPY) == 0)
+		return 0;
+	fa = a->a_fam;
+	qmutex_lock(&fa->fa_lock);
+	/* The reference to it goes over to the shadow. */
+	if (a->a_refs > 1)
+		a = anon_shadow(a);
+	if (a != NULL)
+		e->e_anon = a;
+	qmutex_unlock(&fa->fa_lock);
+	if (a == NULL)
+		return -Q_ENOMEM;
+	e->e_flags &= ~E_COPY;
+	return 0;
 }
 
 /* ---- room ------------------------------------------------------------------- */
@@ -246,6 +346,7 @@ entry_alloc(struct qvmmap *m)
 	e->e_around = AROUND_MIN;
 	qlist_init(&e->e_link);
 	qlist_init(&e->e_flink);
+	qlist_init(&e->e_alink);
 	return e;
 }
 
@@ -262,11 +363,12 @@ entry_dup(const struct entry *e, struct qvmmap *m, uint64_t start, uint64_t end)
 	d->e_prot = e->e_prot;
 	d->e_max = e->e_max;
 	d->e_name = e->e_name;
-	d->e_index = entry_index(e, start);
+	d->e_next = start;
 	d->e_findex = entry_findex(e, start);
-	d->e_anon = e->e_anon;
-	if (d->e_anon != NULL)
-		anon_get(d->e_anon);
+	if (e->e_anon != NULL) {
+		anon_get(e->e_anon);
+		entry_set_anon(d, e->e_anon, entry_index(e, start));
+	}
 	d->e_file = e->e_file;
 	if (d->e_file != NULL)
 		qfile_get(d->e_file);
@@ -287,8 +389,7 @@ entry_dup(const struct entry *e, struct qvmmap *m, uint64_t start, uint64_t end)
 void
 entry_free(struct entry *e)
 {
-	if (e->e_anon != NULL)
-		anon_put(e->e_map->m_k, e->e_anon);
+	entry_drop_anon(e);
 	if (e->e_fobj != NULL) {
 		qmutex_lock(&e->e_fobj->fo_lock);
 		qlist_del(&e->e_flink);

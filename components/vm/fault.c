@@ -66,35 +66,24 @@ other_access(const struct entry *e)
 static int
 entry_prepare(struct fault *ft, struct entry *e)
 {
+	uint64_t i = e->e_start >> PAGE_SHIFT;
 	struct anon *a = e->e_anon;
 
-	if (a == NULL) {
-		/* Of a file only what is stored to is the mapping's own. */
-		if (e->e_fobj != NULL && !ft->ft_write)
+	if (a != NULL) {
+		if ((e->e_flags & E_COPY) == 0 || !ft->ft_write)
 			return 0;
-		if (!ft->ft_excl)
-			return AGAIN;
-		a = anon_create((e->e_flags & E_SHARED) != 0);
-		if (a == NULL)
-			return -Q_ENOMEM;
-		e->e_anon = a;
-		e->e_index = e->e_start >> PAGE_SHIFT;
-		return 0;
+		return ft->ft_excl ? entry_own(e) : AGAIN;
 	}
-	if ((e->e_flags & E_COPY) == 0 || !ft->ft_write)
+	/* Of a file only what is stored to is the mapping's own. */
+	if (e->e_fobj != NULL &&
+	    (!ft->ft_write || (e->e_flags & E_SHARED) != 0))
 		return 0;
 	if (!ft->ft_excl)
 		return AGAIN;
-	qmutex_lock(&a->a_fam->fa_lock);
-	if (a->a_refs > 1) {
-		/* The reference to it goes over to the shadow. */
-		a = anon_shadow(a);
-	}
-	qmutex_unlock(&e->e_anon->a_fam->fa_lock);
+	a = anon_create(false, 0);
 	if (a == NULL)
 		return -Q_ENOMEM;
-	e->e_anon = a;
-	e->e_flags &= ~E_COPY;
+	entry_set_anon(e, a, i);
 	return 0;
 }
 
@@ -108,6 +97,8 @@ choose_extent(struct entry *e, uint64_t va, uint64_t *startp, uint64_t *endp)
 
 	if ((e->e_flags & E_RANDOM) != 0) {
 		n = 1;
+	} else if ((e->e_flags & E_SEQ) != 0) {
+		n = AROUND_MAX;
 	} else if (va == __atomic_load_n(&e->e_next, __ATOMIC_RELAXED)) {
 		if (n < AROUND_MAX)
 			n *= 2;
@@ -218,11 +209,8 @@ fault_zero(struct fault *ft, struct entry *e)
 	choose_extent(e, ft->ft_va, &start, &end);
 	first = entry_index(e, start);
 	last = entry_index(e, end);
-	/* A file may have what this mapping has not: one page at a time. */
-	if (e->e_fobj != NULL) {
-		first = i;
-		last = i + 1;
-	}
+	if (a->a_shared && last > a->a_end)
+		last = a->a_end;
 	find_empty(a, i, &first, &last);
 	n = fill_zero(m->m_k, a, first, last, pages);
 	if (first + n <= i) {
@@ -301,6 +289,8 @@ fault_anon(struct fault *ft, struct entry *e)
 	struct qpage *pg;
 	int error;
 
+	if (a->a_shared && entry_index(e, ft->ft_va) >= a->a_end)
+		return fault_signal(ft, Q_SIGBUS, BUS_ADRERR);
 	qmutex_lock(&a->a_fam->fa_lock);
 	pg = anon_find(a, entry_index(e, ft->ft_va), &o);
 	if (pg == NULL || pg == NO_PAGE)

@@ -69,6 +69,8 @@ qvm_put(struct qvmmap *m)
 	m->pm_ops = &pmap_nothing;
 	qmutex_unlock(&m->pm_mutex);
 	pmap_fini(m);
+	__atomic_fetch_sub(&m->m_vm->vm_committed, m->m_account,
+	    __ATOMIC_RELAXED);
 	while (!qlist_empty(&m->m_entries)) {
 		e = QLIST_ELEM(m->m_entries.l_next, struct entry, e_link);
 		qlist_del(&e->e_link);
@@ -81,29 +83,22 @@ qvm_put(struct qvmmap *m)
 static int
 fork_entry(struct entry *e, struct qvmmap *to)
 {
-	struct anon *a = e->e_anon;
 	struct entry *d;
 
+	/*
+	 * Nobody stores to the object any more, not even who was split from
+	 * this mapping: copies of that see what is in it, at any index (A1).
+	 */
+	if (e->e_anon != NULL && (e->e_flags & E_SHARED) == 0)
+		e->e_flags |= E_COPY;
 	if ((e->e_flags & E_DONTFORK) != 0)
 		return 0;
-	/* A shared object has to be there before it can be shared. */
-	if (a == NULL && e->e_fobj == NULL && (e->e_flags & E_SHARED) != 0) {
-		a = e->e_anon = anon_create(true);
-		if (a == NULL)
-			return -Q_ENOMEM;
-		e->e_index = e->e_start >> PAGE_SHIFT;
-	}
-	if ((e->e_flags & E_WIPE) != 0)
-		e->e_anon = NULL;
 	d = entry_dup(e, to, e->e_start, e->e_end);
-	e->e_anon = a;
 	if (d == NULL)
 		return -Q_ENOMEM;
+	if ((e->e_flags & E_WIPE) != 0)
+		entry_drop_anon(d);
 	d->e_flags &= ~(E_LOCKED | E_ONFAULT);
-	if (d->e_anon != NULL && (e->e_flags & E_SHARED) == 0) {
-		e->e_flags |= E_COPY;
-		d->e_flags |= E_COPY;
-	}
 	entry_insert(to, d);
 	return 0;
 }
@@ -123,11 +118,10 @@ qvm_fork(struct qvmmap *from, struct qvmmap **top)
 	to->m_top = from->m_top;
 	to->m_brkstart = from->m_brkstart;
 	to->m_brk = from->m_brk;
-	QLIST_FOREACH(l, &from->m_entries) {
+	error = map_commit(from->m_vm, from->m_account);
+	for (l = from->m_entries.l_next; error == 0 && l != &from->m_entries;
+	     l = l->l_next)
 		error = fork_entry(QLIST_ELEM(l, struct entry, e_link), to);
-		if (error != 0)
-			break;
-	}
 	/* What is shared now, also if this fails, is not stored to any more. */
 	pmap_fork(from);
 	qrw_wrunlock(&to->m_lock);

@@ -61,7 +61,8 @@ void *ptree_next(struct ptree *t, uint64_t *ip);
  */
 struct family {
 	struct qmutex fa_lock;
-	uint32_t fa_refs; /* [a] objects */
+	uint32_t fa_refs;        /* [a] objects */
+	struct qlist fa_entries; /* [f] whose e_anon is of it */
 };
 
 /* Anonymous memory. */
@@ -69,6 +70,7 @@ struct anon {
 	struct family *a_fam;   /* [I] with a reference */
 	uint32_t a_refs;        /* [f] entries and shadows */
 	bool a_shared;          /* [I] MAP_SHARED */
+	uint64_t a_end;         /* [I] shared: where it ends */
 	struct anon *a_back;    /* [f] what it is a copy of, with a reference */
 	struct qlist a_shadows; /* [f] of those whose a_back it is */
 	struct qlist a_sibling; /* [f] in a_back's list */
@@ -79,7 +81,13 @@ struct anon {
 #define NO_PAGE ((void *)1)
 
 /* An object of a family of its own, with a reference.  NULL: no memory. */
-struct anon *anon_create(bool shared);
+struct anon *anon_create(bool shared, uint64_t end);
+/* An object that no entry has yet, with `a` (or nothing) beneath.  [f] */
+struct anon *anon_beside(struct family *fa, struct anon *back);
+/* Pages [i, i + n) of `from` go to `to`, which is empty.  -ENOMEM.  [f] */
+int anon_move(struct anon *from, struct anon *to, uint64_t i, uint64_t n);
+/* Remove every mapping of a page that is in an object of the family.  [f] */
+void anon_unmap(struct family *fa, struct qpage *pg);
 /* A copy of `a`, whose reference it takes over.  NULL: no memory.  [f] */
 struct anon *anon_shadow(struct anon *a);
 /* Drop an entry's reference. */
@@ -134,11 +142,12 @@ void fobj_put(struct fobj *fo);
 #define E_RANDOM    512u
 #define E_ONFAULT   1024u
 #define E_WRITER    2048u /* counted by pr_writers */
+#define E_SEQ       4096u
 
 /* Flags of which neighbours differ if they are to stay apart. */
-#define E_SAME (~(E_COPY | E_RANDOM))
+#define E_SAME (~E_COPY)
 
-/* A mapping.  The limits are changed under [m] and, of files, [o]. */
+/* A mapping.  Where it is is changed under [m] and, if it has these, [o], [f]. */
 struct entry {
 	uint64_t e_start, e_end;
 	uint32_t e_flags;
@@ -147,6 +156,7 @@ struct entry {
 	uint64_t e_next;       /* [a] where a sequential one is next */
 	struct anon *e_anon;   /* NULL: none yet */
 	uint64_t e_index;      /* of e_start in it */
+	struct qlist e_alink;  /* [f] */
 	struct fobj *e_fobj;   /* what is beneath, or NULL: zeroes */
 	uint64_t e_findex;     /* of e_start in it */
 	struct qlist e_flink;  /* [o] */
@@ -171,6 +181,19 @@ void entry_insert(struct qvmmap *m, struct entry *e);
 void entry_remove(struct qvmmap *m, struct entry *e);
 /* Its limits are going to be these, between the neighbours it has. */
 void entry_resize(struct entry *e, uint64_t start, uint64_t end);
+/* It has these flags and this protection from here on, and is counted so. */
+void entry_change(struct entry *e, uint32_t flags, unsigned prot);
+/* An entry that is in no map begins somewhere else, all of it. */
+void entry_move(struct entry *e, uint64_t start);
+/* Give it an object, whose reference it has then; `i` for e_start. */
+void entry_set_anon(struct entry *e, struct anon *a, uint64_t i);
+/* Let go of the object. */
+void entry_drop_anon(struct entry *e);
+/*
+ * Have its object be one of its own, to store to: a shadow if others have it.
+ * -ENOMEM.  [m] for writing
+ */
+int entry_own(struct entry *e);
 /* The highest free range of `len` bytes within [low, high); 0: none. */
 uint64_t entry_room(struct qvmmap *m, uint64_t len, uint64_t low,
     uint64_t high);
@@ -211,6 +234,10 @@ struct vm {
 	struct qmutex vm_flock;
 	struct qlist vm_fobj[64]; /* [vm_flock] by object */
 	uint32_t vm_seed;         /* [a] */
+	uint32_t vm_overcommit;   /* [a] Q_OVERCOMMIT_* */
+	uint32_t vm_ratio;        /* [a] percent of RAM, for _NEVER */
+	uint64_t vm_committed;    /* [a] pages promised */
+	uint64_t vm_swap;         /* [a] pages of swap disks */
 	bool (*vm_oom)(void *);   /* [I] once it is set; NULL */
 	void *vm_oomarg;
 };
@@ -228,6 +255,8 @@ struct qvmmap {
 	uint32_t m_seed;            /* [m] */
 	uint64_t m_pages;           /* [m] mapped */
 	uint64_t m_peak;            /* [m] */
+	uint64_t m_data;            /* [m] pages, private and writable */
+	uint64_t m_account;         /* [m] pages, counted in vm_committed */
 	uint64_t m_locked;          /* [m] pages */
 	uint64_t m_top;             /* [m] where to map */
 	uint64_t m_brkstart, m_brk; /* [m] */
@@ -236,12 +265,13 @@ struct qvmmap {
 	/* pmap.c */
 	struct qmutex pm_mutex;
 	struct qspin pm_lock;
-	uint64_t *pm_root;              /* [t] the table */
-	uint64_t *pm_leaf;              /* [t] of pm_leafva, or NULL */
-	uint64_t pm_leafva;             /* [t] */
-	uint64_t pm_n[PK_N];            /* [t] pages mapped, by kind */
-	uint64_t pm_peak;               /* [t] */
-	uint64_t pm_tables;             /* [t] */
+	uint64_t *pm_root;   /* [t] the table */
+	uint64_t *pm_leaf;   /* [t] of pm_leafva, or NULL */
+	uint64_t pm_leafva;  /* [t] */
+	uint64_t pm_n[PK_N]; /* [t] pages mapped, by kind */
+	uint64_t pm_peak;    /* [t] */
+	uint64_t pm_tables;  /* [t] */
+	bool pm_lost;        /* [p] the host has forgotten some of it */
 	const struct qpmap_ops *pm_ops; /* [I] */
 	void *pm_arg;                   /* [I] */
 
@@ -308,6 +338,15 @@ void gone_free(struct gone *g);
 int map_clip(struct qvmmap *m, uint64_t va);
 /* Unmap [start, end).  -ENOMEM: nothing has happened.  [m] for writing */
 int map_remove(struct qvmmap *m, uint64_t start, uint64_t end, struct gone *g);
+/*
+ * Have `e` reach from `start` to `end`, further than now: nothing is mapped or
+ * known there.  -ENOMEM.  [m] for writing
+ */
+int map_extend(struct entry *e, uint64_t start, uint64_t end);
+/*
+ * The same, but for its limits: it may become longer at its end by `n` pages.
+ */
+int map_extend_object(struct entry *e, uint64_t n);
 /* Make one of neighbours around and within [start, end).  [m] for writing */
 void map_join(struct qvmmap *m, uint64_t start, uint64_t end, struct gone *g);
 /* Let a stack reach down to `va`.  -ENOMEM.  [m] for writing */
@@ -319,6 +358,13 @@ bool map_covers(struct qvmmap *m, uint64_t start, uint64_t end);
  * -EEXIST.  [m]
  */
 int map_place(struct qvmmap *m, uint64_t *addrp, uint64_t len, unsigned flags);
+/*
+ * May `n` pages more be promised?  -ENOMEM.
+ */
+int map_commit(struct vm *vm, uint64_t n);
+/* Are mappings of this kind counted in vm_committed? */
+bool map_counts(const struct vm *vm, uint32_t flags, unsigned prot,
+    const struct fobj *fo);
 /* The limit of that number of the process that runs, Q_RLIM_INFINITY if none. */
 uint64_t map_limit(unsigned which);
 
@@ -336,6 +382,9 @@ access_of(unsigned prot)
 	    ((prot & Q_PROT_WRITE) != 0 ? QVM_READ | QVM_WRITE : 0) |
 	    ((prot & Q_PROT_EXEC) != 0 ? QVM_READ | QVM_EXEC : 0);
 }
+
+/* advise.c: may `n` pages more be locked?  [m] */
+bool map_may_lock(struct qvmmap *m, uint64_t n);
 
 /* ---- fault.c --------------------------------------------------------------------- */
 

@@ -75,21 +75,71 @@ can_take(struct entry *e)
 	return true;
 }
 
-/* Have `e` reach from `start` to `end`; what is there is not mapped. */
-static void
-take(struct entry *e, uint64_t start, uint64_t end)
+/*
+ * The mapping's object is its own, but not alone: a mapping that it was split
+ * from has it, too.  Give it a new one beside that, with its pages.
+ */
+static int
+leave_object(struct entry *e)
+{
+	struct anon *a = e->e_anon, *new;
+	struct family *fa = a->a_fam;
+	int error = -Q_ENOMEM;
+
+	qmutex_lock(&fa->fa_lock);
+	new = anon_beside(fa, a->a_back);
+	if (new != NULL)
+		error = anon_move(a, new, e->e_index, entry_pages(e));
+	if (error == 0)
+		e->e_anon = new;
+	qmutex_unlock(&fa->fa_lock);
+	if (error == 0)
+		anon_put(e->e_map->m_k, a);
+	else if (new != NULL)
+		anon_put(e->e_map->m_k, new);
+	return error;
+}
+
+/* Have nothing in its object `below` pages before it and `behind` after it. */
+static int
+clear_object(struct entry *e, uint64_t below, uint64_t behind)
 {
 	struct quern *k = e->e_map->m_k;
-	uint64_t below = (e->e_start - start) >> PAGE_SHIFT;
-	uint64_t behind = (end - e->e_end) >> PAGE_SHIFT;
+	int error;
 
-	/* What is left there of a mapping that it was once split from. */
-	if (e->e_anon != NULL) {
-		(void)anon_drop(k, e->e_anon, e->e_index - below, below, false);
-		(void)anon_drop(k, e->e_anon, e->e_index + entry_pages(e),
-		    behind, false);
-	}
-	entry_resize(e, start, end);
+	if (e->e_anon == NULL || (e->e_flags & E_SHARED) != 0)
+		return 0;
+	if (e->e_index < below)
+		return -Q_ENOMEM;
+	error = entry_own(e);
+	if (error == 0 && !anon_alone(e->e_anon))
+		error = leave_object(e);
+	/* What is there of a mapping that it was once part of. */
+	if (error == 0)
+		error = anon_drop(k, e->e_anon, e->e_index - below, below,
+		    true);
+	if (error == 0)
+		error = anon_drop(k, e->e_anon, e->e_index + entry_pages(e),
+		    behind, true);
+	return error;
+}
+
+int
+map_extend_object(struct entry *e, uint64_t n)
+{
+	return clear_object(e, 0, n);
+}
+
+int
+map_extend(struct entry *e, uint64_t start, uint64_t end)
+{
+	int error;
+
+	error = clear_object(e, (e->e_start - start) >> PAGE_SHIFT,
+	    (end - e->e_end) >> PAGE_SHIFT);
+	if (error == 0)
+		entry_resize(e, start, end);
+	return error;
 }
 
 /* Are they alike, what is in them aside? */
@@ -123,13 +173,11 @@ join_two(struct qvmmap *m, struct entry *a, struct entry *b, struct gone *g)
 	}
 	if (b->e_anon == NULL && can_take(a)) {
 		dispose(m, b, g);
-		take(a, start, end);
-		return true;
+		return map_extend(a, start, end) == 0;
 	}
 	if (a->e_anon == NULL && b->e_index >= entry_pages(a) && can_take(b)) {
 		dispose(m, a, g);
-		take(b, start, end);
-		return true;
+		return map_extend(b, start, end) == 0;
 	}
 	return false;
 }
@@ -391,6 +439,17 @@ make_entry(struct request *rq)
 	e->e_name = rq->rq_name;
 	e->e_flags = entry_flags(rq);
 	e->e_next = e->e_start;
+	if (rq->rq_fobj == NULL && (e->e_flags & E_SHARED) != 0) {
+		/* Whatever becomes of the mapping, this is what is shared. */
+		uint64_t i = e->e_start >> PAGE_SHIFT;
+		struct anon *a = anon_create(true, i + entry_pages(e));
+
+		if (a == NULL) {
+			entry_free(e);
+			return NULL;
+		}
+		entry_set_anon(e, a, i);
+	}
 	if (rq->rq_fobj != NULL) {
 		e->e_fobj = rq->rq_fobj;
 		e->e_findex = rq->rq_off >> PAGE_SHIFT;
@@ -403,6 +462,12 @@ make_entry(struct request *rq)
 		qmutex_unlock(&e->e_fobj->fo_lock);
 	}
 	return e;
+}
+
+static uint64_t
+data_limit(void)
+{
+	return map_limit(Q_RLIMIT_DATA) >> PAGE_SHIFT;
 }
 
 /* Find its place, and make it. */
@@ -423,7 +488,16 @@ place(struct request *rq, struct gone *g)
 	e = make_entry(rq);
 	if (e == NULL)
 		return -Q_ENOMEM;
-	error = map_remove(m, e->e_start, e->e_end, g);
+	if (map_counts(m->m_vm, e->e_flags, e->e_prot, e->e_fobj)) {
+		error = map_commit(m->m_vm, entry_pages(e));
+		e->e_flags |= E_ACCOUNT;
+	}
+	if (error == 0 && (e->e_flags & (E_SHARED | E_GROWSDOWN)) == 0 &&
+	    (e->e_prot & Q_PROT_WRITE) != 0 &&
+	    m->m_data + entry_pages(e) > data_limit())
+		error = -Q_ENOMEM;
+	if (error == 0)
+		error = map_remove(m, e->e_start, e->e_end, g);
 	if (error != 0) {
 		qlist_append(&g->g_entries, &e->e_link);
 		return error;
@@ -516,21 +590,62 @@ qvm_map(struct qvmmap *m, uint64_t *addr, uint64_t len, unsigned prot,
 	return qvm_map_named(m, addr, len, prot, flags, f, off, NULL);
 }
 
+/* ---- promising --------------------------------------------------------------------- */
+
+int
+map_commit(struct vm *vm, uint64_t n)
+{
+	uint64_t total = qpage_total(vm->vm_k), limit;
+	uint32_t how = __atomic_load_n(&vm->vm_overcommit, __ATOMIC_RELAXED);
+
+	if (how == Q_OVERCOMMIT_ALWAYS)
+		return 0;
+	if (how == Q_OVERCOMMIT_GUESS)
+		return n <= total + vm->vm_swap ? 0 : -Q_ENOMEM;
+	limit = total / 100 * vm->vm_ratio + vm->vm_swap;
+	return __atomic_load_n(&vm->vm_committed, __ATOMIC_RELAXED) + n <=
+		limit ?
+	    0 :
+	    -Q_ENOMEM;
+}
+
+bool
+map_counts(const struct vm *vm, uint32_t flags, unsigned prot,
+    const struct fobj *fo)
+{
+	uint32_t how = __atomic_load_n(&vm->vm_overcommit, __ATOMIC_RELAXED);
+
+	if ((flags & E_NORESERVE) != 0 && how != Q_OVERCOMMIT_NEVER)
+		return false;
+	if ((flags & E_SHARED) != 0)
+		return fo == NULL;
+	return (prot & Q_PROT_WRITE) != 0;
+}
+
 /* ---- protecting ------------------------------------------------------------------------ */
 
 /* [m], clipped. */
-static void
+static int
 protect_entry(struct entry *e, unsigned prot)
 {
 	struct qvmmap *m = e->e_map;
+	uint32_t flags = e->e_flags;
 
 	if (e->e_prot == prot)
-		return;
-	e->e_prot = (uint8_t)prot;
+		return 0;
+	/* What may have been stored to stays counted. */
+	if ((flags & E_ACCOUNT) == 0 &&
+	    map_counts(m->m_vm, flags, prot, e->e_fobj)) {
+		if (map_commit(m->m_vm, entry_pages(e)) != 0)
+			return -Q_ENOMEM;
+		flags |= E_ACCOUNT;
+	}
+	entry_change(e, flags, prot);
 	if (prot == Q_PROT_NONE)
 		pmap_remove(m, e->e_start, e->e_end, e->e_start, e->e_end);
 	else
 		pmap_protect(m, e->e_start, e->e_end, access_of(prot));
+	return 0;
 }
 
 static int
@@ -556,7 +671,7 @@ protect_range(struct qvmmap *m, uint64_t start, uint64_t end, unsigned prot,
 			error = map_clip(m, end);
 		e = entry_at(m, va);
 		if (error == 0)
-			protect_entry(e, prot);
+			error = protect_entry(e, prot);
 	}
 	map_join(m, start, end, g);
 	return error;

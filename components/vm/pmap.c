@@ -19,7 +19,8 @@
  *
  * When the host can't do more for want of memory - it has as many mappings as it
  * may have - all that it has is unmapped, in one operation, which needs none;
- * what is in use comes back by faults.
+ * what is in use comes back by faults.  From then on it is asked to unmap rather
+ * than to protect, since it can protect only what it has.
  */
 #include "impl.h"
 
@@ -174,6 +175,20 @@ leaf_make(struct qvmmap *m, uint64_t va)
 	}
 }
 
+/* Free a table, whose slots are of 1 << shift bytes, and all below it.  [t] */
+static void
+free_tables(struct qvmmap *m, uint64_t *t, unsigned shift)
+{
+	unsigned i;
+
+	for (i = 0; shift > PAGE_SHIFT && i <= LEVEL_MASK; i++)
+		if (pte_load(&t[i]) != 0)
+			free_tables(m, table_of(pte_load(&t[i])),
+			    shift - LEVEL_BITS);
+	m->pm_tables--;
+	qfree(t);
+}
+
 /* What trim_tables is about. */
 struct trim {
 	struct qvmmap *tr_map;
@@ -195,13 +210,12 @@ trim_tables(const struct trim *tr, uint64_t *t, unsigned shift, uint64_t base)
 		next = table_of(pte_load(&t[i]));
 		if (next == NULL)
 			continue;
-		if (shift > LEAF_SHIFT)
+		if (at >= tr->tr_low && at + span <= tr->tr_high) {
+			pte_store(&t[i], 0);
+			free_tables(tr->tr_map, next, shift - LEVEL_BITS);
+		} else if (shift > LEAF_SHIFT) {
 			trim_tables(tr, next, shift - LEVEL_BITS, at);
-		if (at < tr->tr_low || at + span > tr->tr_high)
-			continue;
-		pte_store(&t[i], 0);
-		tr->tr_map->pm_tables--;
-		qfree(next);
+		}
 	}
 }
 
@@ -253,6 +267,7 @@ host_forget(struct qvmmap *m)
 	int error = host_update(m, &op, 1);
 
 	qassert(error == 0);
+	m->pm_lost = true;
 }
 
 /* Tell the host. */
@@ -283,6 +298,10 @@ batch_add(struct batch *b, enum quern_vm_cmd cmd, uint64_t va, uint64_t len,
 {
 	struct quern_vm_op *op = &b->b_op[b->b_n];
 
+	if (cmd == QUERN_VM_PROTECT && b->b_map->pm_lost) {
+		cmd = QUERN_VM_UNMAP;
+		prot = 0;
+	}
 	if (b->b_n > 0) {
 		op--;
 		if (op->v_cmd == (uint32_t)cmd && op->v_prot == prot &&
@@ -624,9 +643,12 @@ void
 pmap_fini(struct qvmmap *m)
 {
 	take_all(m, 0, QVM_TOP);
-	trim(m, 0, QVM_TOP, 0, UINT64_MAX);
-	qfree(m->pm_root);
-	m->pm_root = NULL;
+	if (m->pm_root == NULL)
+		return;
+	qspin_lock(&m->pm_lock);
+	free_tables(m, m->pm_root, TOP_SHIFT);
+	m->pm_root = m->pm_leaf = NULL;
+	qspin_unlock(&m->pm_lock);
 }
 
 /* ---- looking ------------------------------------------------------------------------- */

@@ -215,6 +215,7 @@ vm_init(struct quern *k, void **statep)
 	if (vm == NULL)
 		return -Q_ENOMEM;
 	vm->vm_k = k;
+	vm->vm_ratio = 50;
 	qmutex_init(&vm->vm_flock, "mapped files");
 	for (i = 0; i < QARRAYLEN(vm->vm_fobj); i++)
 		qlist_init(&vm->vm_fobj[i]);

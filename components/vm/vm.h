@@ -167,6 +167,16 @@ int qvm_unmap(struct qvmmap *m, uint64_t addr, uint64_t len) QMUSTCHECK;
 int qvm_protect(struct qvmmap *m, uint64_t addr, uint64_t len,
     unsigned prot) QMUSTCHECK;
 
+/* As mremap(2): *where is where it is to be with Q_MREMAP_FIXED, and where it is. */
+int qvm_remap(struct qvmmap *m, uint64_t old, uint64_t oldlen, uint64_t newlen,
+    unsigned flags, uint64_t *where) QMUSTCHECK;
+
+/* As madvise(2), Q_MADV_*. */
+int qvm_advise(struct qvmmap *m, uint64_t addr, uint64_t len, int advice);
+
+/* As msync(2), Q_MS_*. */
+int qvm_sync(struct qvmmap *m, uint64_t addr, uint64_t len, unsigned flags);
+
 /* The heap begins there, and is empty. */
 void qvm_set_brk(struct qvmmap *m, uint64_t start);
 

@@ -30,7 +30,7 @@ find(struct mpmap *mp, uint64_t va, bool make)
 	for (c = mp->mp_chunk; c != NULL && c->c_base != base; c = c->c_next)
 		continue;
 	if (c == NULL && make) {
-		c = calloc(1, sizeof(*c));
+		c = mworld_alloc(mp->mp_w, sizeof(*c));
 		c->c_base = base;
 		c->c_next = mp->mp_chunk;
 		mp->mp_chunk = c;
@@ -44,6 +44,47 @@ mworld_some(struct mworld *w, uint64_t n)
 	w->mw_rng = w->mw_rng * UINT64_C(6364136223846793005) +
 	    UINT64_C(1442695040888963407);
 	return (w->mw_rng >> 33) % n;
+}
+
+/* ---- memory --------------------------------------------------------------- */
+
+struct mblock {
+	struct mblock *b_next, **b_at;
+};
+
+void *
+mworld_alloc(struct mworld *w, size_t size)
+{
+	struct mblock *b = calloc(1, sizeof(*b) + size);
+
+	b->b_next = w->mw_blocks;
+	b->b_at = &w->mw_blocks;
+	if (b->b_next != NULL)
+		b->b_next->b_at = &b->b_next;
+	w->mw_blocks = b;
+	return b + 1;
+}
+
+void
+mworld_free(struct mworld *w, void *p)
+{
+	struct mblock *b;
+
+	(void)w;
+	if (p == NULL)
+		return;
+	b = (struct mblock *)p - 1;
+	*b->b_at = b->b_next;
+	if (b->b_next != NULL)
+		b->b_next->b_at = b->b_at;
+	free(b);
+}
+
+void
+mworld_freeall(struct mworld *w)
+{
+	while (w->mw_blocks != NULL)
+		mworld_free(w, w->mw_blocks + 1);
 }
 
 /* ---- as a host ------------------------------------------------------------ */
@@ -122,10 +163,9 @@ apply(struct mpmap *mp, const struct quern_vm_op *op)
 		KCHECK(w->mw_e, (op->v_prot & QUERN_VM_READ) != 0);
 		KCHECK(w->mw_e,
 		    op->v_ram + op->v_len <= qpage_total(mp->mp_k) * PG);
-		mp->mp_wait = realloc(mp->mp_wait,
-		    (mp->mp_nwait + 1) * sizeof(*op));
 		mp->mp_wait[mp->mp_nwait++] = *op;
-		if (!w->mw_lazy || mworld_some(w, 2) == 0)
+		if (!w->mw_lazy || mp->mp_nwait == MWAIT ||
+		    mworld_some(w, 2) == 0)
 			mpmap_run(mp);
 		break;
 	case QUERN_VM_UNMAP:
@@ -179,7 +219,7 @@ create(struct quern *k, void *parent, void **argp)
 	if (the_world->mw_fail != 0 &&
 	    mworld_some(the_world, the_world->mw_fail) == 0)
 		return -Q_EAGAIN;
-	mp = calloc(1, sizeof(*mp));
+	mp = mworld_alloc(the_world, sizeof(*mp));
 	mp->mp_w = the_world;
 	mp->mp_k = k;
 	the_world->mw_spaces++;
@@ -196,10 +236,9 @@ destroy(void *arg)
 	mp->mp_w->mw_spaces--;
 	while ((c = mp->mp_chunk) != NULL) {
 		mp->mp_chunk = c->c_next;
-		free(c);
+		mworld_free(mp->mp_w, c);
 	}
-	free(mp->mp_wait);
-	free(mp);
+	mworld_free(mp->mp_w, mp);
 }
 
 const struct qpmap_ops mpmap_ops = { .pm_create = create,
@@ -218,6 +257,19 @@ mpmap_pages(struct mpmap *mp)
 		for (i = 0; i < CPAGES; i++)
 			n += c->c_pte[i].t_prot != 0;
 	return n;
+}
+
+unsigned
+mpmap_at(struct mpmap *mp, uint64_t va, uint64_t *ramp)
+{
+	struct mpte *t;
+
+	mpmap_run(mp);
+	t = find(mp, va, false);
+	if (t == NULL || t->t_prot == 0)
+		return 0;
+	*ramp = t->t_ram;
+	return t->t_prot;
 }
 
 /* ---- as a program ------------------------------------------------------------ */

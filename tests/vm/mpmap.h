@@ -16,26 +16,30 @@
 #include "../kernel/ktest.h"
 
 struct mchunk;
+struct mblock;
 
 /* What all pmaps of a test share. */
 struct mworld {
 	struct kenv *mw_e;
 	uint64_t mw_rng;
-	bool mw_lazy;      /* keep maps back at random */
-	uint32_t mw_fail;  /* one in so many updates has no memory */
-	uint32_t mw_bug;   /* MBUG_* */
-	int64_t mw_spaces; /* there now */
+	bool mw_lazy;             /* keep maps back at random */
+	uint32_t mw_fail;         /* one in so many updates has no memory */
+	uint32_t mw_bug;          /* MBUG_* */
+	struct mblock *mw_blocks; /* memory of the test's */
+	int64_t mw_spaces;        /* there now */
 	uint64_t mw_updates, mw_ops, mw_maps, mw_unmaps, mw_protects;
 };
 
 #define MBUG_UNMAP   1u /* an unmap gets lost */
 #define MBUG_PROTECT 2u /* a protect gets lost */
 
+#define MWAIT 64u
+
 struct mpmap {
 	struct mworld *mp_w;
 	struct quern *mp_k;
 	struct mchunk *mp_chunk;
-	struct quern_vm_op *mp_wait; /* maps that wait */
+	struct quern_vm_op mp_wait[MWAIT]; /* maps that wait */
 	unsigned mp_nwait;
 };
 
@@ -44,11 +48,22 @@ extern const struct qpmap_ops mpmap_ops;
 /* The world that pmaps of this kernel come to be in; in the kernel. */
 void mworld_set(struct quern *k, struct mworld *w);
 
+/*
+ * Memory for the test, zeroed.  mworld_freeall gives back what is left: in a
+ * kernel that has died nobody else does.
+ */
+void *mworld_alloc(struct mworld *w, size_t size);
+void mworld_free(struct mworld *w, void *p);
+void mworld_freeall(struct mworld *w);
+
 /* A random number below `n`. */
 uint64_t mworld_some(struct mworld *w, uint64_t n);
 
 /* What waits is mapped: the program is about to run. */
 void mpmap_run(struct mpmap *mp);
+
+/* How a page is mapped, QUERN_VM_*, and where it is; 0: it is not. */
+unsigned mpmap_at(struct mpmap *mp, uint64_t va, uint64_t *ramp);
 
 /* Pages that it has mapped. */
 uint64_t mpmap_pages(struct mpmap *mp);

@@ -66,6 +66,11 @@ uint32_t fd_size(struct quern_proc *p);
 int fd_close_range(struct quern_proc *p, uint32_t first, uint32_t last,
     uint32_t flags);
 
+/* ---- proc.c ------------------------------------------------------------- */
+
+/* It has begun a session: tell the components.  [p] */
+void proc_has_session(struct quern_proc *p);
+
 /* ---- idcalls.c ---------------------------------------------------------- */
 
 /* Take on credentials, with the capabilities that go with the user. */

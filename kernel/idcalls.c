@@ -151,6 +151,7 @@ QSYS(setsid)
 	} else {
 		store(&p->p_pgid, p->p_pid);
 		store(&p->p_sid, p->p_pid);
+		proc_has_session(p);
 	}
 	qproc_unlock_all(k);
 	return ret;

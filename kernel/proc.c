@@ -56,6 +56,64 @@ qproc_find(struct quern *k, uint32_t pid)
 	return NULL;
 }
 
+struct quern_proc *
+qproc_next(struct quern *k, const struct quern_proc *p)
+{
+	struct qlist *l = p != NULL ? p->p_link.l_next : k->k_procs.l_next;
+
+	qassert(qmutex_held(&k->k_proc_lock));
+	return l != &k->k_procs ? QLIST_ELEM(l, struct quern_proc, p_link) :
+				  NULL;
+}
+
+static bool
+has_exited(const struct quern_proc *p)
+{
+	return __atomic_load_n(&p->p_exited, __ATOMIC_RELAXED) != 0;
+}
+
+unsigned
+qpgrp_signal_locked(struct quern *k, uint32_t pgid, int sig)
+{
+	struct quern_proc *p = NULL;
+	unsigned n = 0;
+
+	while ((p = qproc_next(k, p)) != NULL)
+		if (p->p_pgid == pgid && !has_exited(p)) {
+			qproc_signal(p, sig);
+			n++;
+		}
+	return n;
+}
+
+unsigned
+qpgrp_signal(struct quern *k, uint32_t pgid, int sig)
+{
+	unsigned n;
+
+	qproc_lock_all(k);
+	n = qpgrp_signal_locked(k, pgid, sig);
+	qproc_unlock_all(k);
+	return n;
+}
+
+bool
+qpgrp_orphaned(struct quern *k, uint32_t pgid)
+{
+	struct quern_proc *p = NULL, *parent;
+
+	while ((p = qproc_next(k, p)) != NULL) {
+		if (p->p_pgid != pgid || has_exited(p))
+			continue;
+		/* Process 1 adopts, and controls no jobs. */
+		parent = p->p_ppid > 1 ? qproc_find(k, p->p_ppid) : NULL;
+		if (parent != NULL && parent->p_pgid != pgid &&
+		    parent->p_sid == p->p_sid)
+			return false;
+	}
+	return true;
+}
+
 /* ---- beginning ------------------------------------------------------------- */
 
 /* Is the number a process's, a group's or a session's?  [p] */
@@ -201,12 +259,13 @@ qproc_exit(struct quern_proc *p)
 	void *state;
 	unsigned i;
 
+	__atomic_store_n(&p->p_exited, 1, __ATOMIC_RELAXED);
 	if (p->p_fd != NULL)
 		qfdtable_put(p->p_fd);
 	p->p_fd = NULL;
 	for (i = 0; i < QPROC_NPART; i++) {
-		state = p->p_part[i];
-		p->p_part[i] = NULL;
+		state = __atomic_exchange_n(&p->p_part[i], NULL,
+		    __ATOMIC_ACQ_REL);
 		if (state != NULL)
 			p->p_k->k_calls->ct_part[i]->pp_end(p, state);
 	}
@@ -317,6 +376,21 @@ delist(struct quern_proc *p)
 	}
 	__atomic_fetch_sub(&k->k_calls->ct_nproc, 1, __ATOMIC_RELAXED);
 	qmutex_unlock(&k->k_proc_lock);
+}
+
+void
+proc_has_session(struct quern_proc *p)
+{
+	const struct qproc_part *part;
+	void *state;
+	unsigned i;
+
+	for (i = 0; i < QPROC_NPART; i++) {
+		part = p->p_k->k_calls->ct_part[i];
+		state = __atomic_load_n(&p->p_part[i], __ATOMIC_ACQUIRE);
+		if (state != NULL && part->pp_setsid != NULL)
+			part->pp_setsid(p, state);
+	}
 }
 
 int

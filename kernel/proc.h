@@ -37,8 +37,18 @@ struct qcred {
 
 /* What a personality does for its processes; each may be NULL: nothing. */
 struct qproc_ops {
-	/* Send signal `sig` to the process, SIGPIPE for instance. */
+	/*
+	 * Send signal `sig` to the process, SIGPIPE for instance.  Called with
+	 * or without k_proc_lock (qproc_lock_all), which it does not take.
+	 */
 	void (*po_signal)(struct quern_proc *p, int sig);
+
+	/*
+	 * Would `sig` do nothing now: does the process ignore it, or the
+	 * current thread, one of the process's, block it?  NULL: it would, such
+	 * a process has no signals.
+	 */
+	bool (*po_sigstate)(struct quern_proc *p, int sig);
 
 	/*
 	 * Have `*mask` be the current thread's signal mask until the call
@@ -64,8 +74,13 @@ struct qproc_part {
 	 */
 	int (*pp_fork)(struct quern_proc *from, void *state,
 	    struct quern_proc *to, void **statep);
-	/* The process goes, and its pointer is not NULL. */
+	/* It exits (qproc_exit), and its pointer was not NULL; it is now. */
 	void (*pp_end)(struct quern_proc *p, void *state);
+	/*
+	 * It has begun a session, and its pointer is not NULL; k_proc_lock is
+	 * held.  NULL: nothing.
+	 */
+	void (*pp_setsid)(struct quern_proc *p, void *state);
 };
 
 #define QPROC_NPART 8u
@@ -90,6 +105,7 @@ struct quern_proc {
 	uint32_t p_pgid;               /* [a] likewise */
 	uint32_t p_sid;                /* [a] likewise */
 	uint32_t p_umask;              /* [a] */
+	uint32_t p_exited;             /* [a] qproc_exit was called */
 	struct qlist p_link;           /* [p] k_procs */
 	struct qfdtable *p_fd;         /* [a] changes by close_range(UNSHARE) */
 	const struct qproc_ops *p_ops; /* [I] or NULL */
@@ -123,6 +139,22 @@ qproc_signal(struct quern_proc *p, int sig)
 {
 	if (p != NULL && p->p_ops != NULL && p->p_ops->po_signal != NULL)
 		p->p_ops->po_signal(p, sig);
+}
+
+/* Would a signal to it, sent now by its current thread, do nothing? */
+static inline bool
+qproc_ignores(struct quern_proc *p, int sig)
+{
+	if (p->p_ops == NULL || p->p_ops->po_sigstate == NULL)
+		return true;
+	return p->p_ops->po_sigstate(p, sig);
+}
+
+/* Does it lead its session? */
+static inline bool
+qproc_is_leader(const struct quern_proc *p)
+{
+	return __atomic_load_n(&p->p_sid, __ATOMIC_RELAXED) == p->p_pid;
 }
 
 /*
@@ -176,6 +208,26 @@ int qproc_part_add(struct quern *k, const struct qproc_part *part) QMUSTCHECK;
  * qproc_lock_all.
  */
 struct quern_proc *qproc_find(struct quern *k, uint32_t pid);
+
+/*
+ * The process after `p` in the list, the first if that is NULL; NULL at the end.
+ * Caller holds k_proc_lock.
+ */
+struct quern_proc *qproc_next(struct quern *k, const struct quern_proc *p);
+
+/*
+ * Send `sig` to all processes of a group, those that have exited aside: how
+ * many.  Takes k_proc_lock; qpgrp_signal_locked is for who holds it.
+ */
+unsigned qpgrp_signal(struct quern *k, uint32_t pgid, int sig);
+unsigned qpgrp_signal_locked(struct quern *k, uint32_t pgid, int sig);
+
+/*
+ * Is the group orphaned: has no process of it a parent in another group of the
+ * same session?  Then nobody would continue what a terminal stops.  Caller holds
+ * k_proc_lock.
+ */
+bool qpgrp_orphaned(struct quern *k, uint32_t pgid);
 
 /* Keep the list of processes, their groups and sessions as they are. */
 void qproc_lock_all(struct quern *k);

@@ -8,6 +8,7 @@
 #include <quern/devfs.h>
 #include <quern/ext4.h>
 #include <quern/tmpfs.h>
+#include <quern/tty.h>
 #include <quern/vfs.h>
 
 #include "quern.h"
@@ -17,5 +18,6 @@ const struct quern_component *const linked_components[] = {
 	&qtmpfs,
 	&qdevfs,
 	&qext4,
+	&qttys,
 	NULL,
 };

@@ -533,7 +533,8 @@ dentry_lookup(struct vfs *vf, struct qdentry *dir, const struct qname *n,
 		return error;
 	}
 	d->d_vnode = v;
-	if (v != NULL || (dir->d_fs->fs_type->ft_flags & QFT_DYNAMIC) == 0)
+	if ((dir->d_fs->fs_type->ft_flags &
+		(v != NULL ? QFT_FORGET : QFT_DYNAMIC)) == 0)
 		hash_insert(vf, d, full_hash(dir, n));
 	*dp = d;
 	return 0;

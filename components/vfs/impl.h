@@ -90,6 +90,9 @@ struct vfs {
 	struct qlist vf_lockwait; /* [vf_flock] */
 	struct qmutex vf_fifos;   /* v_special */
 
+	struct qmutex vf_cdevs;
+	struct qlist vf_cdevlist; /* [vf_cdevs] */
+
 	struct qmutex vf_watch; /* all of watch.c */
 	struct qlist vf_watchlist;
 	uint32_t vf_cookie; /* [a] of the last rename that was told of */
@@ -335,6 +338,12 @@ void vnode_stat(struct qvnode *v, struct q_stat *st);
 int vnode_setattr(struct qvnode *v, const struct qvattr *a);
 /* The path of an open file, with references.  -EBADF, -EINVAL (not ours). */
 int fd_path(struct quern_proc *p, int fd, bool path_ok, struct qpath *at);
+
+/* ---- cdev.c --------------------------------------------------------------- */
+
+/* Open a device of another component's, as special_open. */
+int cdev_open(struct quern_proc *p, const struct qpath *at, struct qvnode *v,
+    uint32_t flags, struct qfile **fp);
 
 /* ---- flock.c, special.c --------------------------------------------------- */
 

@@ -494,5 +494,7 @@ special_open(struct quern_proc *p, const struct qpath *at, struct qvnode *v,
 		return mem_open(p, at, v, flags, fp);
 	if (type == Q_S_IFBLK && major == QDISK_MAJOR)
 		return disk_open(p, at, v, flags, fp);
+	if (type == Q_S_IFCHR)
+		return cdev_open(p, at, v, flags, fp);
 	return -Q_ENXIO;
 }

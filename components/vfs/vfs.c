@@ -30,6 +30,8 @@ vfs_init(struct quern *k, void **statep)
 	qmutex_init(&vf->vf_flock, "file locks");
 	qlist_init(&vf->vf_lockwait);
 	qmutex_init(&vf->vf_fifos, "fifos");
+	qmutex_init(&vf->vf_cdevs, "devices");
+	qlist_init(&vf->vf_cdevlist);
 	qmutex_init(&vf->vf_watch, "inotify");
 	qlist_init(&vf->vf_watchlist);
 	qlist_init(&vf->vf_kinds);

@@ -510,6 +510,7 @@ struct qfs_ops {
 /* ft_flags */
 #define QFT_DISK    1u /* made of a disk */
 #define QFT_DYNAMIC 2u /* names come by themselves: what isn't may be soon */
+#define QFT_FORGET  4u /* and go: what is may not be soon, ask each time */
 
 /* A kind of file system, constant.  Registered by its component's init. */
 struct qfs_type {

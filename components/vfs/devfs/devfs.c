@@ -2,22 +2,25 @@
 /*
  * A file system of devices.
  *
- * Its names are a table's and the disks' that there are at the moment; nothing
- * can be made or removed.  So the VFS is not to remember what there is not
- * (QFT_DYNAMIC).  Inode numbers: the places in the table from 1 on, and
- * DISK_INO plus the number for disks.
+ * Its names are a table's, those of devices that components have registered
+ * (cdev.h), and the disks' that there are at the moment; nothing can be made or
+ * removed.  So the VFS is not to remember what there is not (QFT_DYNAMIC).  Inode
+ * numbers: the places in the table from 1 on, CDEV_INO plus the place in the
+ * registry, and DISK_INO plus the number for disks.
  *
  * Mode, owner and times can be changed; those of the table are remembered when a
  * vnode goes.
  */
 #include <quern/abi/fs.h>
 #include <quern/block.h>
+#include <quern/cdev.h>
 #include <quern/slab.h>
 #include <quern/vfs.h>
 
 #include "devfs.h"
 
 #define DEVFS_MAGIC 0x01021994 /* devtmpfs has that of tmpfs */
+#define CDEV_INO    UINT64_C(100)
 #define DISK_INO    UINT64_C(1000)
 #define ROOT_INO    UINT64_C(1)
 
@@ -101,6 +104,16 @@ fill_fixed(struct qvnode *v, unsigned i)
 }
 
 static void
+fill_cdev(struct qvnode *v, const struct qcdev *d)
+{
+	v->v_mode = Q_S_IFCHR | d->cd_mode;
+	v->v_nlink = 1;
+	v->v_rdev = qdev_make(d->cd_major, d->cd_minor);
+	v->v_atime = v->v_mtime = v->v_ctime = v->v_btime =
+	    super_of(v->v_fs)->ds_born;
+}
+
+static void
 fill_disk(struct qvnode *v, uint64_t num)
 {
 	v->v_mode = Q_S_IFBLK | 0660;
@@ -120,8 +133,11 @@ node_get(struct qfs *fs, uint64_t ino, struct qvnode **vp)
 	if (new < 0)
 		return new;
 	if (new != 0) {
-		if (ino < DISK_INO)
+		if (ino < CDEV_INO)
 			fill_fixed(v, (unsigned)(ino - ROOT_INO));
+		else if (ino < DISK_INO)
+			fill_cdev(v,
+			    qcdev_named(fs->fs_k, (unsigned)(ino - CDEV_INO)));
 		else
 			fill_disk(v, ino - DISK_INO);
 		v->v_ops = &node_ops;
@@ -138,7 +154,7 @@ devfs_evict(struct qvnode *v)
 	struct super *ds = super_of(v->v_fs);
 	struct kept *k;
 
-	if (v->v_ino >= DISK_INO)
+	if (v->v_ino >= CDEV_INO)
 		return;
 	k = &ds->ds_kept[v->v_ino - ROOT_INO];
 	qspin_lock(&ds->ds_lock);
@@ -218,6 +234,19 @@ find_disk(struct quern *k, const struct qname *n)
 	return ino;
 }
 
+/* The inode number of the registered device of that name, or 0. */
+static uint64_t
+find_cdev(struct quern *k, const struct qname *n)
+{
+	const struct qcdev *d;
+	unsigned i;
+
+	for (i = 0; (d = qcdev_named(k, i)) != NULL; i++)
+		if (is_name(n, d->cd_name))
+			return CDEV_INO + i;
+	return 0;
+}
+
 static int
 devfs_lookup(struct qvnode *dir, const struct qname *n, struct qvnode **vp)
 {
@@ -226,9 +255,30 @@ devfs_lookup(struct qvnode *dir, const struct qname *n, struct qvnode **vp)
 	if (dir->v_ino == ROOT_INO) {
 		ino = find_fixed(n);
 		if (ino == 0)
+			ino = find_cdev(dir->v_fs->fs_k, n);
+		if (ino == 0)
 			ino = find_disk(dir->v_fs->fs_k, n);
 	}
 	return ino != 0 ? node_get(dir->v_fs, ino, vp) : -Q_ENOENT;
+}
+
+/* True: there is no room. */
+static bool
+emit_cdevs(struct qvnode *dir, uint64_t *posp, qreaddir_fn *emit, void *arg)
+{
+	const struct qcdev *d;
+
+	if (*posp < CDEV_INO)
+		*posp = CDEV_INO;
+	for (; *posp < DISK_INO; ++*posp) {
+		d = qcdev_named(dir->v_fs->fs_k, (unsigned)(*posp - CDEV_INO));
+		if (d == NULL)
+			break;
+		if (emit(arg, d->cd_name, qstrlen(d->cd_name), *posp, Q_DT_CHR,
+			*posp + 1) != 0)
+			return true;
+	}
+	return false;
 }
 
 static int
@@ -271,6 +321,8 @@ devfs_readdir(struct qvnode *dir, uint64_t *posp, qreaddir_fn *emit, void *arg)
 			(f->f_mode & Q_S_IFMT) >> 12, *posp + 1) != 0)
 			return 0;
 	}
+	if (*posp < DISK_INO && emit_cdevs(dir, posp, emit, arg))
+		return 0;
 	return emit_disks(dir, posp, emit, arg);
 }
 
@@ -288,6 +340,9 @@ devfs_vget(struct qfs *fs, uint64_t ino, uint32_t gen, struct qvnode **vp)
 {
 	if (gen != 0 ||
 	    (ino - ROOT_INO >= NFIXED &&
+		(ino < CDEV_INO || ino >= DISK_INO ||
+		    qcdev_named(fs->fs_k, (unsigned)(ino - CDEV_INO)) ==
+			NULL) &&
 		(ino <= DISK_INO || ino - DISK_INO > UINT32_MAX)))
 		return -Q_ESTALE;
 	return node_get(fs, ino, vp);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Devices as files: null, zero, full, random, urandom, tty, and the kernel's
- * disks by their names (by "disk" and their number, if the name has a slash in
- * it).  To be mounted on /dev; it takes no options.
+ * Devices as files: null, zero, full, random, urandom, tty, what components have
+ * registered by a name (cdev.h), and the kernel's disks by their names (by "disk"
+ * and their number, if the name has a slash in it).  To be mounted on /dev; it
+ * takes no options.
  */
 #ifndef QUERN_DEVFS_H
 #define QUERN_DEVFS_H

@@ -11,7 +11,7 @@
 
 #include <quern/abi/time.h>
 
-#define SEC    UINT64_C(1000000000)
+#define SEC UINT64_C(1000000000)
 
 bool
 timespec_ns(const struct q_timespec *t, uint64_t *nsp)

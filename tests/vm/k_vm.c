@@ -9,6 +9,7 @@
 #include <quern/vfs.h>
 
 #include <components/vm/impl.h>
+#include <kernel/impl.h>
 
 #include "mpmap.h"
 
@@ -264,6 +265,132 @@ extents_body(struct vmtest *t)
 	KCHECK_EQ(t->e, t->w.mw_ops, ops);
 }
 
+/* ---- no memory ------------------------------------------------------------------ */
+
+/* What may fail at any allocation: a bit of everything, tried once each. */
+static void
+try_all(struct vmtest *t, int *done)
+{
+	unsigned flags[] = { ANON, SHARED, Q_MAP_PRIVATE, Q_MAP_SHARED }, i;
+	struct qvmmap *c;
+	uint64_t at, to;
+	uint8_t b = 1, got;
+
+	for (i = 0; i < QARRAYLEN(flags); i++) {
+		at = 0;
+		if (qvm_map(t->m, &at, 20 * PG, RW, flags[i],
+			(flags[i] & Q_MAP_ANONYMOUS) != 0 ? NULL : t->f,
+			0) != 0)
+			continue;
+		*done += 1;
+		if (mstore(t->m, at + 5 * PG, &b, 1) == 0) {
+			*done += 1;
+			if (mload(t->m, at + 5 * PG, &got, 1) == 0)
+				KCHECK_EQ(t->e, got, 1);
+		}
+		*done += qvm_protect(t->m, at + 4 * PG, PG, Q_PROT_READ) == 0;
+		c = NULL;
+		if (qvm_fork(t->m, &c) == 0) {
+			*done += 1;
+			b = 2;
+			*done += mstore(c, at + 5 * PG, &b, 1) == 0;
+			b = 1;
+			to = 0;
+			*done += qvm_remap(c, at + 5 * PG, 2 * PG, 9 * PG,
+				     Q_MREMAP_MAYMOVE, &to) == 0;
+			*done += qvm_advise(c, at, 3 * PG, Q_MADV_DONTNEED) ==
+			    0;
+			qvm_put(c);
+		}
+		if (flags[i] == ANON && mload(t->m, at + 5 * PG, &got, 1) == 0)
+			KCHECK(t->e, got == 0 || got == 1);
+		to = 0;
+		*done += qvm_remap(t->m, at, 4 * PG, 8 * PG, Q_MREMAP_MAYMOVE,
+			     &to) == 0;
+		*done += qvm_unmap(t->m, at + 6 * PG, 2 * PG) == 0;
+	}
+}
+
+struct nomem {
+	struct vmtest t;
+	uint64_t from, to;
+	int done;
+};
+
+static uint64_t
+allocs_of(struct quern *k)
+{
+	return __atomic_load_n(&k->k_allocs, __ATOMIC_RELAXED);
+}
+
+static int64_t
+nomem_body(void *arg)
+{
+	struct nomem *nm = arg;
+	struct vmtest *t = &nm->t;
+
+	mworld_set(t->k, &t->w);
+	t->f = qfd_get(t->p, 0);
+	nm->from = allocs_of(t->k);
+	if (qvm_create(t->k, &mpmap_ops, &t->m) == 0) {
+		try_all(t, &nm->done);
+		qvm_put(t->m);
+	}
+	nm->to = allocs_of(t->k);
+	KCHECK_EQ(t->e, t->w.mw_spaces, 0);
+	qfile_put(t->f);
+	return 0;
+}
+
+/* One run in which allocation number `fail` fails. */
+static void
+nomem_once(struct kenv *e, uint64_t fail, struct nomem *nm)
+{
+	static const struct quern_component *const parts[] = { &qvfs, &qtmpfs,
+		&qvm, NULL };
+	struct quern_config c = kenv_config(e);
+	uint8_t buf[PG];
+	unsigned i;
+
+	memset(nm, 0, sizeof(*nm));
+	memset(buf, 7, sizeof(buf));
+	nm->t.e = nm->t.w.mw_e = e;
+	c.components = parts;
+	c.ram = 512 * PG;
+	c.fail_alloc = fail;
+	if (!KCHECK_EQ(e, quern_create(&c, &nm->t.k), 0))
+		return;
+	KCHECK_EQ(e, quern_proc_create(nm->t.k, &nm->t.p), 0);
+	KCHECK_EQ(e, quern_open(nm->t.p, "/file", Q_O_RDWR | Q_O_CREAT, 0600),
+	    0);
+	for (i = 0; i < 24; i++)
+		KCHECK_EQ(e, quern_write(nm->t.p, 0, buf, sizeof(buf)), PG);
+	KCHECK_EQ(e, quern_run(nm->t.p, nomem_body, nm), 0);
+	(void)quern_close(nm->t.p, 0);
+	kenv_destroy(e, nm->t.k);
+}
+
+static void
+case_nomem(struct kenv *e)
+{
+	uint64_t from, to, n;
+	struct nomem nm;
+	int all;
+
+	if (e->ncpu != 1 || e->runners != 0)
+		return;
+	nomem_once(e, UINT64_MAX, &nm);
+	from = nm.from;
+	to = nm.to;
+	all = nm.done;
+	KCHECK(e, to > from + 50 && all > 30);
+	for (n = from + 1; n <= to && !e->failed; n++) {
+		nomem_once(e, n, &nm);
+		/* Something may not have worked, but not everything. */
+		KCHECK(e, nm.done == 0 || nm.done > all / 2);
+	}
+}
+
 #define CASE(name, pages)                          \
 	static void case_##name(struct kenv *e)    \
 	{                                          \
@@ -284,5 +411,6 @@ const struct kcase kvm_cases[] = {
 	{ "protect", case_protect, 4, false, NULL },
 	{ "heap", case_heap, 4, false, NULL },
 	{ "extents", case_extents, 1, false, NULL },
+	{ "nomem", case_nomem, 0, false, NULL },
 	{ NULL, NULL, 0, false, NULL },
 };

@@ -717,6 +717,7 @@ model_run(struct kenv *e, const struct model_config *c)
 	o->trace = getenv("MODEL_TRACE") != NULL;
 	o->w.mw_rng = c->seed;
 	o->w.mw_lazy = c->lazy;
+	o->w.mw_rare = 19;
 	o->w.mw_bug = c->bug == BUG_UNMAP ? MBUG_UNMAP :
 	    c->bug == BUG_PROTECT         ? MBUG_PROTECT :
 					    0;

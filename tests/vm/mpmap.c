@@ -41,9 +41,19 @@ find(struct mpmap *mp, uint64_t va, bool make)
 uint64_t
 mworld_some(struct mworld *w, uint64_t n)
 {
-	w->mw_rng = w->mw_rng * UINT64_C(6364136223846793005) +
+	uint64_t r;
+
+	qspin_lock(&w->mw_lock);
+	r = w->mw_rng = w->mw_rng * UINT64_C(6364136223846793005) +
 	    UINT64_C(1442695040888963407);
-	return (w->mw_rng >> 33) % n;
+	qspin_unlock(&w->mw_lock);
+	return (r >> 33) % n;
+}
+
+static void
+bump(uint64_t *n)
+{
+	__atomic_fetch_add(n, 1, __ATOMIC_RELAXED);
 }
 
 /* ---- memory --------------------------------------------------------------- */
@@ -57,11 +67,13 @@ mworld_alloc(struct mworld *w, size_t size)
 {
 	struct mblock *b = calloc(1, sizeof(*b) + size);
 
+	qspin_lock(&w->mw_lock);
 	b->b_next = w->mw_blocks;
 	b->b_at = &w->mw_blocks;
 	if (b->b_next != NULL)
 		b->b_next->b_at = &b->b_next;
 	w->mw_blocks = b;
+	qspin_unlock(&w->mw_lock);
 	return b + 1;
 }
 
@@ -70,21 +82,27 @@ mworld_free(struct mworld *w, void *p)
 {
 	struct mblock *b;
 
-	(void)w;
 	if (p == NULL)
 		return;
 	b = (struct mblock *)p - 1;
+	qspin_lock(&w->mw_lock);
 	*b->b_at = b->b_next;
 	if (b->b_next != NULL)
 		b->b_next->b_at = b->b_at;
+	qspin_unlock(&w->mw_lock);
 	free(b);
 }
 
 void
 mworld_freeall(struct mworld *w)
 {
-	while (w->mw_blocks != NULL)
-		mworld_free(w, w->mw_blocks + 1);
+	struct mblock *b;
+
+	/* Outside of any kernel. */
+	while ((b = w->mw_blocks) != NULL) {
+		w->mw_blocks = b->b_next;
+		free(b);
+	}
 }
 
 /* ---- as a host ------------------------------------------------------------ */
@@ -102,14 +120,22 @@ apply_map(struct mpmap *mp, const struct quern_vm_op *op)
 	}
 }
 
-void
-mpmap_run(struct mpmap *mp)
+static void
+run_waiting(struct mpmap *mp)
 {
 	unsigned i;
 
 	for (i = 0; i < mp->mp_nwait; i++)
 		apply_map(mp, &mp->mp_wait[i]);
 	mp->mp_nwait = 0;
+}
+
+void
+mpmap_run(struct mpmap *mp)
+{
+	qspin_lock(&mp->mp_lock);
+	run_waiting(mp);
+	qspin_unlock(&mp->mp_lock);
 }
 
 static void
@@ -119,7 +145,7 @@ apply_unmap(struct mpmap *mp, const struct quern_vm_op *op)
 	struct mchunk *c;
 	unsigned i;
 
-	mpmap_run(mp);
+	run_waiting(mp);
 	for (c = mp->mp_chunk; c != NULL; c = c->c_next)
 		for (i = 0; i < CPAGES; i++) {
 			va = c->c_base + i * PG;
@@ -134,7 +160,7 @@ apply_protect(struct mpmap *mp, const struct quern_vm_op *op)
 	struct mpte *t;
 	uint64_t o;
 
-	mpmap_run(mp);
+	run_waiting(mp);
 	for (o = 0; o < op->v_len; o += PG) {
 		t = find(mp, op->v_addr + o, false);
 		if (KCHECK(mp->mp_w->mw_e, t != NULL && t->t_prot != 0))
@@ -156,26 +182,28 @@ apply(struct mpmap *mp, const struct quern_vm_op *op)
 	KCHECK(w->mw_e,
 	    op->v_addr % PG == 0 && op->v_len % PG == 0 && op->v_len != 0 &&
 		op->v_addr >= QVM_LOW && op->v_len <= QVM_TOP - op->v_addr);
-	w->mw_ops++;
+	bump(&w->mw_ops);
 	switch (op->v_cmd) {
 	case QUERN_VM_MAP:
-		w->mw_maps++;
+		bump(&w->mw_maps);
 		KCHECK(w->mw_e, (op->v_prot & QUERN_VM_READ) != 0);
 		KCHECK(w->mw_e,
 		    op->v_ram + op->v_len <= qpage_total(mp->mp_k) * PG);
 		mp->mp_wait[mp->mp_nwait++] = *op;
 		if (!w->mw_lazy || mp->mp_nwait == MWAIT ||
 		    mworld_some(w, 2) == 0)
-			mpmap_run(mp);
+			run_waiting(mp);
 		break;
 	case QUERN_VM_UNMAP:
-		w->mw_unmaps++;
-		if (w->mw_bug != MBUG_UNMAP || mworld_some(w, 20) != 0)
+		bump(&w->mw_unmaps);
+		if (w->mw_bug != MBUG_UNMAP ||
+		    mworld_some(w, w->mw_rare + 1) != 0)
 			apply_unmap(mp, op);
 		break;
 	default:
-		w->mw_protects++;
-		if (w->mw_bug != MBUG_PROTECT || mworld_some(w, 20) != 0)
+		bump(&w->mw_protects);
+		if (w->mw_bug != MBUG_PROTECT ||
+		    mworld_some(w, w->mw_rare + 1) != 0)
 			apply_protect(mp, op);
 		break;
 	}
@@ -187,15 +215,19 @@ update(void *arg, const struct quern_vm_op *ops, unsigned n)
 	struct mpmap *mp = arg;
 	struct mworld *w = mp->mp_w;
 	unsigned i;
+	int error = 0;
 
-	w->mw_updates++;
-	for (i = 0; i < n; i++) {
+	qspin_lock(&mp->mp_lock);
+	bump(&w->mw_updates);
+	for (i = 0; i < n && error == 0; i++) {
 		if (w->mw_fail != 0 && mworld_some(w, w->mw_fail) == 0 &&
 		    !is_whole(&ops[i]))
-			return -Q_ENOMEM;
-		apply(mp, &ops[i]);
+			error = -Q_ENOMEM;
+		else
+			apply(mp, &ops[i]);
 	}
-	return 0;
+	qspin_unlock(&mp->mp_lock);
+	return error;
 }
 
 /* The one world of this program's; tests run one kernel at a time. */
@@ -220,9 +252,10 @@ create(struct quern *k, void *parent, void **argp)
 	    mworld_some(the_world, the_world->mw_fail) == 0)
 		return -Q_EAGAIN;
 	mp = mworld_alloc(the_world, sizeof(*mp));
+	qspin_init(&mp->mp_lock);
 	mp->mp_w = the_world;
 	mp->mp_k = k;
-	the_world->mw_spaces++;
+	__atomic_fetch_add(&the_world->mw_spaces, 1, __ATOMIC_RELAXED);
 	*argp = mp;
 	return 0;
 }
@@ -233,7 +266,7 @@ destroy(void *arg)
 	struct mpmap *mp = arg;
 	struct mchunk *c;
 
-	mp->mp_w->mw_spaces--;
+	__atomic_fetch_sub(&mp->mp_w->mw_spaces, 1, __ATOMIC_RELAXED);
 	while ((c = mp->mp_chunk) != NULL) {
 		mp->mp_chunk = c->c_next;
 		mworld_free(mp->mp_w, c);
@@ -252,10 +285,12 @@ mpmap_pages(struct mpmap *mp)
 	uint64_t n = 0;
 	unsigned i;
 
-	mpmap_run(mp);
+	qspin_lock(&mp->mp_lock);
+	run_waiting(mp);
 	for (c = mp->mp_chunk; c != NULL; c = c->c_next)
 		for (i = 0; i < CPAGES; i++)
 			n += c->c_pte[i].t_prot != 0;
+	qspin_unlock(&mp->mp_lock);
 	return n;
 }
 
@@ -263,42 +298,78 @@ unsigned
 mpmap_at(struct mpmap *mp, uint64_t va, uint64_t *ramp)
 {
 	struct mpte *t;
+	unsigned prot = 0;
 
-	mpmap_run(mp);
+	qspin_lock(&mp->mp_lock);
+	run_waiting(mp);
 	t = find(mp, va, false);
-	if (t == NULL || t->t_prot == 0)
-		return 0;
-	*ramp = t->t_ram;
-	return t->t_prot;
+	if (t != NULL && t->t_prot != 0) {
+		*ramp = t->t_ram;
+		prot = t->t_prot;
+	}
+	qspin_unlock(&mp->mp_lock);
+	return prot;
 }
 
 /* ---- as a program ------------------------------------------------------------ */
 
-/* Where the byte at `va` is, faulting until it may be accessed so. */
+/* An access within a page. */
+struct access {
+	uint64_t va;
+	unsigned how; /* QVM_* */
+	void *in;
+	const void *out;
+	uint64_t *add; /* add this to a word, and here is what it was */
+	size_t n;
+};
+
+/* As a processor does: false is a page fault. */
+static bool
+try_access(struct mpmap *mp, const struct access *ac)
+{
+	struct qpage *pg;
+	struct mpte *t;
+	uint8_t *p;
+	bool ok;
+
+	qspin_lock(&mp->mp_lock);
+	run_waiting(mp);
+	t = find(mp, ac->va, false);
+	ok = t != NULL && t->t_prot != 0 && (ac->how & ~t->t_prot) == 0;
+	if (ok) {
+		pg = qpage_at(mp->mp_k, t->t_ram);
+		KCHECK(mp->mp_w->mw_e,
+		    (__atomic_load_n(&pg->pg_flags, __ATOMIC_RELAXED) &
+			QPG_FREE) == 0);
+		KCHECK(mp->mp_w->mw_e, qpage_mapped(pg));
+		p = (uint8_t *)qpage_data(mp->mp_k, pg) + ac->va % PG;
+		if (ac->add != NULL)
+			*ac->add = __atomic_fetch_add((uint64_t *)(void *)p,
+			    *ac->add, __ATOMIC_RELAXED);
+		else if (ac->out != NULL)
+			memcpy(p, ac->out, ac->n);
+		else if (ac->in != NULL)
+			memcpy(ac->in, p, ac->n);
+	}
+	qspin_unlock(&mp->mp_lock);
+	return ok;
+}
+
 static int
-reach(struct qvmmap *m, uint64_t va, unsigned access, uint8_t **pp)
+do_access(struct qvmmap *m, const struct access *ac)
 {
 	struct mpmap *mp = qvm_pmap(m);
 	struct qvm_fault f = { 0, 0, 0 };
-	struct qpage *pg;
-	struct mpte *t;
 	unsigned tries;
 	int error;
 
 	for (tries = 0; tries < 1000; tries++) {
-		mpmap_run(mp);
-		t = find(mp, va, false);
-		if (t != NULL && t->t_prot != 0 && (access & ~t->t_prot) == 0) {
-			pg = qpage_at(mp->mp_k, t->t_ram);
-			KCHECK(mp->mp_w->mw_e, (pg->pg_flags & QPG_FREE) == 0);
-			KCHECK(mp->mp_w->mw_e, qpage_mapped(pg));
-			*pp = (uint8_t *)qpage_data(mp->mp_k, pg) + va % PG;
+		if (try_access(mp, ac))
 			return 0;
-		}
-		error = qvm_fault(m, va, access, &f);
+		error = qvm_fault(m, ac->va, ac->how, &f);
 		if (error == -Q_EFAULT) {
 			KCHECK(mp->mp_w->mw_e,
-			    f.qf_addr == va &&
+			    f.qf_addr == ac->va &&
 				(f.qf_sig == Q_SIGSEGV ||
 				    f.qf_sig == Q_SIGBUS));
 			return f.qf_sig;
@@ -311,25 +382,19 @@ reach(struct qvmmap *m, uint64_t va, unsigned access, uint8_t **pp)
 }
 
 static int
-access_all(struct qvmmap *m, uint64_t addr, void *in, const void *out,
-    size_t len)
+access_all(struct qvmmap *m, struct access ac, size_t len)
 {
-	uint8_t *p;
-	size_t n;
 	int sig;
 
-	for (; len > 0; len -= n, addr += n) {
-		n = PG - addr % PG < len ? PG - addr % PG : len;
-		sig = reach(m, addr, out != NULL ? QVM_WRITE : QVM_READ, &p);
+	for (; len > 0; len -= ac.n, ac.va += ac.n) {
+		ac.n = PG - ac.va % PG < len ? PG - ac.va % PG : len;
+		sig = do_access(m, &ac);
 		if (sig != 0)
 			return sig;
-		if (out != NULL) {
-			memcpy(p, out, n);
-			out = (const uint8_t *)out + n;
-		} else {
-			memcpy(in, p, n);
-			in = (uint8_t *)in + n;
-		}
+		if (ac.out != NULL)
+			ac.out = (const uint8_t *)ac.out + ac.n;
+		else
+			ac.in = (uint8_t *)ac.in + ac.n;
 	}
 	return 0;
 }
@@ -337,19 +402,33 @@ access_all(struct qvmmap *m, uint64_t addr, void *in, const void *out,
 int
 mload(struct qvmmap *m, uint64_t addr, void *buf, size_t len)
 {
-	return access_all(m, addr, buf, NULL, len);
+	struct access ac = { .va = addr, .how = QVM_READ, .in = buf };
+
+	return access_all(m, ac, len);
 }
 
 int
 mstore(struct qvmmap *m, uint64_t addr, const void *buf, size_t len)
 {
-	return access_all(m, addr, NULL, buf, len);
+	struct access ac = { .va = addr, .how = QVM_WRITE, .out = buf };
+
+	return access_all(m, ac, len);
+}
+
+int
+madd(struct qvmmap *m, uint64_t addr, uint64_t *n)
+{
+	struct access ac = { .va = addr,
+		.how = QVM_READ | QVM_WRITE,
+		.add = n };
+
+	return do_access(m, &ac);
 }
 
 int
 mexec(struct qvmmap *m, uint64_t addr)
 {
-	uint8_t *p;
+	struct access ac = { .va = addr, .how = QVM_EXEC };
 
-	return reach(m, addr, QVM_EXEC, &p);
+	return do_access(m, &ac);
 }

@@ -3,7 +3,8 @@
  * A pmap in a table: what a host would do with the changes, and a program that
  * loads and stores through it.
  *
- * Maps may be kept back until the program runs, as the contract allows.  Each
+ * An access and a change exclude each other, as they do where a change returns
+ * after every processor has seen it.  Maps may be kept back until the program runs, as the contract allows.  Each
  * access asserts what it is all about: the page that is accessed is not free,
  * and it knows that it is mapped.
  */
@@ -11,6 +12,7 @@
 #define TESTS_VM_MPMAP_H
 
 #include <components/vm/vm.h>
+#include <kernel/lock.h>
 #include <kernel/page.h>
 
 #include "../kernel/ktest.h"
@@ -22,9 +24,11 @@ struct mblock;
 struct mworld {
 	struct kenv *mw_e;
 	uint64_t mw_rng;
-	bool mw_lazy;             /* keep maps back at random */
-	uint32_t mw_fail;         /* one in so many updates has no memory */
-	uint32_t mw_bug;          /* MBUG_* */
+	bool mw_lazy;     /* keep maps back at random */
+	uint32_t mw_fail; /* one in so many updates has no memory */
+	uint32_t mw_bug;  /* MBUG_* */
+	uint32_t mw_rare; /* so many times it does not show */
+	struct qspin mw_lock;
 	struct mblock *mw_blocks; /* memory of the test's */
 	int64_t mw_spaces;        /* there now */
 	uint64_t mw_updates, mw_ops, mw_maps, mw_unmaps, mw_protects;
@@ -36,6 +40,7 @@ struct mworld {
 #define MWAIT 64u
 
 struct mpmap {
+	struct qspin mp_lock; /* the table, and accesses by what it says */
 	struct mworld *mp_w;
 	struct quern *mp_k;
 	struct mchunk *mp_chunk;
@@ -75,5 +80,7 @@ uint64_t mpmap_pages(struct mpmap *mp);
 int mload(struct qvmmap *m, uint64_t addr, void *buf, size_t len);
 int mstore(struct qvmmap *m, uint64_t addr, const void *buf, size_t len);
 int mexec(struct qvmmap *m, uint64_t addr);
+/* Add *n to the word at `addr`; *n is what it was. */
+int madd(struct qvmmap *m, uint64_t addr, uint64_t *n);
 
 #endif /* TESTS_VM_MPMAP_H */

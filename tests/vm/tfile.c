@@ -84,7 +84,7 @@ tf_dirty(void *obj, struct qpage *pg)
 	struct tfile *tf = obj;
 
 	if (qpage_dirty(pg))
-		tf->tf_dirtied++;
+		__atomic_fetch_add(&tf->tf_dirtied, 1, __ATOMIC_RELAXED);
 	return 0;
 }
 
@@ -205,7 +205,7 @@ tfile_reclaim(struct tfile *tf, uint64_t i)
 		return false;
 	if (!tf->tf_bug)
 		qpage_invalidate(tf->tf_k, pg);
-	if ((pg->pg_flags & QPG_DIRTY) != 0) {
+	if ((qpage_flags(pg, 0, 0) & QPG_DIRTY) != 0) {
 		release_page(tf, pg);
 		return false;
 	}

@@ -1,103 +1,481 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A guest system, from its kernel to its end.
+ * The kernel process: a guest system, from its kernel to its end.
+ *
+ * The main thread starts the system and then takes the supervisor's orders; the
+ * kernel's runners do the rest.  Whoever learns of the end - the command's, a
+ * reboot call's, a panic's - reports it and ends the process.
  */
 #include <errno.h>
-#include <pthread.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <quern/abi/reboot.h>
+#include <quern/chan.h>
 #include <quern/devfs.h>
 #include <quern/ext4.h>
 #include <quern/linux.h>
 #include <quern/posix.h>
 #include <quern/tmpfs.h>
+#include <quern/tty.h>
 #include <quern/vfs.h>
 #include <quern/vm.h>
 
 #include "vkernel.h"
 
 static const struct quern_component *const parts[] = { &qvfs, &qtmpfs, &qdevfs,
-	&qext4, &qvm, &qlinux, NULL };
+	&qext4, &qvm, &qttys, &qlinux, NULL };
 
-struct guest {
-	const struct vk_options *g_o;
-	struct quern *g_k;
-	struct quern_proc *g_p;
-	volatile int g_ended;
-	int g_status;
-	struct qlinux_start g_start;
+struct boot {
+	const struct vk_options *b_o;
+	const struct vk_stdio *b_s;
+	int b_sock;
+	struct quern *b_k;
+	struct quern_proc *b_p;
+	uint32_t b_over; /* [a] somebody has reported the end */
+	uint64_t b_running;
+	struct qlinux_start b_start;
+	const char *b_path;
 };
 
+/* ---- the end --------------------------------------------------------------------- */
+
+/* The first to say so says how it ends. */
 static void
-ended(void *arg, int status)
+finish(struct boot *b, int kind, int status)
 {
-	struct guest *g = arg;
+	struct vk_report re = { .re_kind = kind, .re_status = status };
 
-	g->g_status = status;
-	__atomic_store_n(&g->g_ended, 1, __ATOMIC_RELEASE);
-	quern_interrupt(g->g_p);
+	if (__atomic_exchange_n(&b->b_over, 1, __ATOMIC_SEQ_CST) != 0)
+		for (;;)
+			pause();
+	(void)!send(b->b_sock, &re, sizeof re, MSG_NOSIGNAL);
+	_exit(0);
 }
 
-static int64_t
-start(void *arg)
+static void
+on_ended(void *arg, int status)
 {
-	struct guest *g = arg;
+	struct boot *b = arg;
 
-	return qlinux_start(g->g_k, &g->g_start);
+	(void)!qvfs_sync(b->b_k);
+	if (WIFSIGNALED(status))
+		finish(b, VK_ENDED, 128 + WTERMSIG(status));
+	/* Process 1 may not end while the system runs. */
+	if (b->b_o->o_command == NULL)
+		vk_warn("init exited with status %d", WEXITSTATUS(status));
+	finish(b, VK_ENDED, WEXITSTATUS(status));
 }
 
-int
-vk_boot(const struct vk_options *o)
+static void
+on_reboot(void *arg, uint32_t cmd)
 {
-	struct quern_config cfg = { .host = quern_posix(),
+	bool again = cmd == Q_LINUX_REBOOT_CMD_RESTART ||
+	    cmd == Q_LINUX_REBOOT_CMD_RESTART2;
+
+	finish(arg, again ? VK_REBOOT : VK_ENDED, 0);
+}
+
+static void
+on_panic(void *arg, const char *message)
+{
+	vk_warn("panic: %s", message);
+	finish(arg, VK_DIED, VK_PANIC);
+}
+
+static void
+on_log(void *arg, int level, const char *line)
+{
+	(void)arg;
+	(void)level;
+	vk_warn("%s", line);
+}
+
+static void
+on_running(void *arg)
+{
+	struct boot *b = arg;
+	uint64_t us = (vk_now() - b->b_o->o_started) / 1000;
+
+	if (b->b_o->o_verbose > 0)
+		vk_warn("first guest instruction after %lu.%03lu ms",
+		    (unsigned long)(us / 1000), (unsigned long)(us % 1000));
+}
+
+/* ---- the kernel and its disks -------------------------------------------------------- */
+
+static void
+make_kernel(struct boot *b)
+{
+	const struct vk_options *o = b->b_o;
+	static struct quern_posix_config host;
+	struct quern_config cfg = {
 		.components = parts,
 		.ram = o->o_ram,
 		.ncpu = o->o_ncpu,
 		.runners = o->o_ncpu,
-		.trace_calls = o->o_trace != NULL,
-		.log_level = o->o_verbose ? QUERN_LOG_DEBUG : QUERN_LOG_WARN };
-	struct guest g = { .g_o = o };
-	struct quern_disk_options dopt = { .do_name = "vd0" };
-	static const char *const noenv[] = {
-		"PATH=/bin:/sbin:/usr/bin:/usr/sbin", "HOME=/", NULL
+		.name = "vkernel",
+		.log = on_log,
+		.panic = on_panic,
+		.arg = b,
+		.log_level = QUERN_LOG_WARN,
 	};
-	struct qdisk *d;
-	char name[4200];
 	int error;
 
-	error = quern_create(&cfg, &g.g_k);
+	host.pc_ramfile = o->o_ramfile;
+	host.pc_vmspace = o->o_ptrace ? QUERN_POSIX_PTRACE : 0;
+	cfg.host = quern_posix_with(&host);
+	/* A command's output is its own. */
+	if (o->o_command != NULL)
+		cfg.log_level = QUERN_LOG_ERR;
+	if (o->o_verbose > 0 || o->o_trace != NULL)
+		cfg.log_level = o->o_verbose > 1 ? QUERN_LOG_DEBUG :
+						   QUERN_LOG_INFO;
+	error = quern_create(&cfg, &b->b_k);
+	if (error == -ENOMEM)
+		vk_fail("not enough memory for %zu MiB", o->o_ram >> 20);
 	if (error != 0)
 		vk_fail("no kernel: %s", strerror(-error));
-	if (quern_proc_create(g.g_k, &g.g_p) != 0)
-		vk_fail("no process");
-	snprintf(name, sizeof name, "file:%s", o->o_disk[0].d_image);
-	dopt.do_flags = o->o_disk[0].d_flags;
-	error = quern_disk_open(g.g_k, name, &dopt, &d);
+	if (quern_proc_create(b->b_k, &b->b_p) != 0)
+		vk_fail("out of memory");
+}
+
+static const char *
+disk_problem(int error)
+{
+	switch (error) {
+	case -EBUSY:
+		return "in use by another program";
+	case -EINVAL:
+		return "not a disk image: its size is not whole sectors";
+	default:
+		return strerror(-error);
+	}
+}
+
+/* Disk number `i` becomes vda, vdb, ... */
+static void
+open_disk(struct boot *b, unsigned i)
+{
+	const struct vk_disk *d = &b->b_o->o_disk[i];
+	char host[4200], name[8];
+	struct quern_disk_options opt = { .do_flags = d->d_flags,
+		.do_name = name };
+	struct qdisk *disk;
+	int error;
+
+	snprintf(name, sizeof name, "vd%c", 'a' + (int)i);
+	if (strncmp(d->d_image, "nbd", 3) == 0 &&
+	    strstr(d->d_image, "://") != NULL)
+		snprintf(host, sizeof host, "%s", d->d_image);
+	else
+		snprintf(host, sizeof host, "file:%s", d->d_image);
+	error = quern_disk_open(b->b_k, host, &opt, &disk);
 	if (error != 0)
-		vk_fail("%s: %s", o->o_disk[0].d_image, strerror(-error));
-	error = quern_mount(g.g_p, "vd0", "/", "ext4", 0, "");
+		vk_fail("%s: %s", d->d_image, disk_problem(error));
+}
+
+static void
+mount_root(struct boot *b)
+{
+	const struct vk_disk *d = &b->b_o->o_disk[0];
+	uint64_t flags = (d->d_flags & QUERN_DISK_RDONLY) != 0 ? 1 : 0;
+	int error;
+
+	error = quern_mount(b->b_p, "vda", "/", "ext4", flags, "");
+	if (error == -EINVAL)
+		vk_fail("%s: no ext4 file system on it", d->d_image);
 	if (error != 0)
-		vk_fail("%s: mount: %s", o->o_disk[0].d_image,
-		    strerror(-error));
-	error = quern_mount(g.g_p, "dev", "/dev", "devfs", 0, "");
+		vk_fail("%s: can't mount it: %s", d->d_image, strerror(-error));
+}
+
+/* What every system finds, if its root has a place for it. */
+static void
+mount_others(struct boot *b)
+{
+	static const struct {
+		const char *dir, *type;
+	} fs[] = { { "/dev", "devfs" }, { "/dev/pts", "devpts" },
+		{ "/dev/shm", "tmpfs" }, { "/proc", "proc" } };
+	size_t i;
+	int error;
+
+	for (i = 0; i < sizeof fs / sizeof fs[0]; i++) {
+		error = quern_mount(b->b_p, fs[i].type, fs[i].dir, fs[i].type,
+		    0, "");
+		if (error != 0 && error != -ENOENT && b->b_o->o_verbose > 0)
+			vk_warn("%s: can't mount it: %s", fs[i].dir,
+			    strerror(-error));
+	}
+}
+
+/* ---- the first process ------------------------------------------------------------------ */
+
+/* One of descriptors 0 to 2 for it: the terminal, or what ours is. */
+static struct qfile *
+make_stdio(struct boot *b, int fd)
+{
+	char name[16];
+	struct qfile *f = NULL;
+	int error;
+
+	if (fcntl(fd, F_GETFL) < 0)
+		return NULL; /* closed for us, too */
+	if (b->b_s->s_tty[fd] || b->b_o->o_command == NULL) {
+		error = qtty_console_open(b->b_k, &f);
+	} else {
+		snprintf(name, sizeof name, "fd:%d", fd);
+		error = qchanfile_create(b->b_k, name,
+		    fd == 0 ? O_RDONLY : O_WRONLY, &f);
+	}
 	if (error != 0)
-		vk_fail("/dev: mount: %s", strerror(-error));
-	g.g_start.ls_path = o->o_command[0];
-	g.g_start.ls_argv = o->o_command;
-	g.g_start.ls_envp = noenv;
-	g.g_start.ls_command = true;
-	g.g_start.ls_ended = ended;
-	g.g_start.ls_arg = &g;
-	error = (int)quern_run(g.g_p, start, &g);
+		vk_fail("descriptor %d: %s", fd, strerror(-error));
+	return f;
+}
+
+static int64_t
+stdio_body(void *arg)
+{
+	struct boot *b = arg;
+	int fd, error;
+
+	error = qtty_console(b->b_k, b->b_s->s_tty[0] ? "fd:0" :
+		b->b_s->s_tty[1]		      ? "fd:1" :
+		b->b_s->s_tty[2]		      ? "fd:2" :
+							"stdio:");
 	if (error != 0)
-		vk_fail("%s: %s", o->o_command[0], strerror(-error));
-	while (!__atomic_load_n(&g.g_ended, __ATOMIC_ACQUIRE))
-		usleep(1000);
-	if (WIFSIGNALED(g.g_status))
-		return 128 + WTERMSIG(g.g_status);
-	return WEXITSTATUS(g.g_status);
+		vk_fail("console: %s", strerror(-error));
+	for (fd = 0; fd < 3; fd++)
+		b->b_start.ls_file[fd] = make_stdio(b, fd);
+	return 0;
+}
+
+static int64_t
+start_body(void *arg)
+{
+	struct boot *b = arg;
+
+	return qlinux_start(b->b_k, &b->b_start);
+}
+
+/* Its environment: a few usual names, and the user's. */
+static const char *const *
+environment(const struct boot *b)
+{
+	const struct vk_options *o = b->b_o;
+	static char term[128];
+	const char **env, *t = getenv("TERM");
+	unsigned n = 0, i, j;
+	size_t len;
+
+	env = calloc(o->o_nenv + 8, sizeof *env);
+	if (env == NULL)
+		vk_fail("out of memory");
+	env[n++] = "HOME=/";
+	env[n++] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:"
+		   "/sbin:/bin";
+	snprintf(term, sizeof term, "TERM=%s", t != NULL ? t : "linux");
+	env[n++] = term;
+	for (i = 0; i < o->o_nenv; i++) {
+		len = strcspn(o->o_env[i], "=") + 1;
+		for (j = 0; j < n && strncmp(env[j], o->o_env[i], len) != 0;
+		     j++)
+			;
+		env[j] = o->o_env[i];
+		if (j == n)
+			n++;
+	}
+	return env;
+}
+
+static int
+try_start(struct boot *b, const char *path, const char *const *argv)
+{
+	b->b_path = path;
+	b->b_start.ls_path = path;
+	b->b_start.ls_argv = argv;
+	return (int)quern_run(b->b_p, start_body, b);
+}
+
+static void
+start_init(struct boot *b)
+{
+	static const char *const places[] = { "/sbin/init", "/etc/init",
+		"/bin/init", "/bin/sh" };
+	const struct vk_options *o = b->b_o;
+	const char *argv[3] = { NULL, o->o_single ? "single" : NULL, NULL };
+	size_t i;
+	int error = -ENOENT;
+
+	if (o->o_init != NULL) {
+		argv[0] = o->o_init;
+		error = try_start(b, o->o_init, argv);
+		if (error != 0)
+			vk_fail("%s: %s: %s", o->o_disk[0].d_image, o->o_init,
+			    strerror(-error));
+		return;
+	}
+	for (i = 0; i < sizeof places / sizeof places[0]; i++) {
+		argv[0] = places[i];
+		error = try_start(b, places[i], argv);
+		if (error == 0)
+			return;
+		if (error != -ENOENT)
+			vk_fail("%s: %s: %s", o->o_disk[0].d_image, places[i],
+			    strerror(-error));
+	}
+	vk_fail("%s: no init on it (--init PATH, or -- command)",
+	    o->o_disk[0].d_image);
+}
+
+/* As a shell would: by the path, or by PATH if there is no slash in it. */
+static void
+start_command(struct boot *b)
+{
+	const char *const *argv = b->b_o->o_command;
+	const char *const *env = b->b_start.ls_envp;
+	const char *path = "", *end;
+	char name[4200];
+	int error = -ENOENT;
+
+	if (strchr(argv[0], '/') != NULL) {
+		error = try_start(b, argv[0], argv);
+	} else {
+		for (; *env != NULL; env++)
+			if (strncmp(*env, "PATH=", 5) == 0)
+				path = *env + 5;
+		for (; *path != '\0' && error != 0; path = end) {
+			end = path + strcspn(path, ":");
+			snprintf(name, sizeof name, "%.*s/%s",
+			    (int)(end - path), path, argv[0]);
+			if (*end == ':')
+				end++;
+			error = try_start(b, name, argv);
+			if (error != -ENOENT && error != -ENOTDIR)
+				break;
+		}
+	}
+	if (error == 0)
+		return;
+	vk_warn("%s: %s", argv[0], strerror(-error));
+	finish(b, VK_ENDED,
+	    error == -ENOENT || error == -ENOTDIR ? VK_NOENT : VK_NOEXEC);
+}
+
+/* ---- orders --------------------------------------------------------------------------------- */
+
+struct signal_args {
+	struct boot *sa_b;
+	const struct vk_order *sa_or;
+};
+
+static int64_t
+signal_body(void *arg)
+{
+	struct signal_args *a = arg;
+
+	return qlinux_signal(a->sa_b->b_k, a->sa_or->or_sig);
+}
+
+static int64_t
+window_body(void *arg)
+{
+	struct signal_args *a = arg;
+	struct q_winsize ws = { .ws_row = a->sa_or->or_rows,
+		.ws_col = a->sa_or->or_cols };
+
+	return qtty_console_resize(a->sa_b->b_k, &ws);
+}
+
+static int64_t
+poweroff_body(void *arg)
+{
+	static const char *const places[] = { "/sbin/poweroff",
+		"/usr/sbin/poweroff", "/bin/poweroff" };
+	struct signal_args *a = arg;
+	struct boot *b = a->sa_b;
+	const char *argv[2] = { NULL, NULL };
+	size_t i;
+	int error = -ENOENT;
+
+	for (i = 0; i < sizeof places / sizeof places[0] && error != 0; i++) {
+		argv[0] = places[i];
+		error = qlinux_spawn(b->b_k, argv[0], argv,
+		    b->b_start.ls_envp);
+	}
+	return error;
+}
+
+static int64_t
+sync_body(void *arg)
+{
+	struct signal_args *a = arg;
+
+	return qvfs_sync(a->sa_b->b_k);
+}
+
+static void
+obey(struct boot *b, const struct vk_order *or)
+{
+	struct signal_args a = { b, or };
+
+	switch (or->or_kind) {
+	case VK_WINDOW:
+		(void)quern_run(b->b_p, window_body, &a);
+		break;
+	case VK_SIGNAL:
+		if (b->b_o->o_command != NULL)
+			(void)quern_run(b->b_p, signal_body, &a);
+		else if (or->or_sig == SIGTERM &&
+		    quern_run(b->b_p, poweroff_body, &a) != 0)
+			vk_warn("no poweroff on the root disk; "
+				"once more to end it all the same");
+		break;
+	case VK_INSIST:
+		(void)quern_run(b->b_p, sync_body, &a);
+		finish(b, VK_ENDED, 128 + SIGTERM);
+		break;
+	default:
+		break;
+	}
+}
+
+void
+vk_boot(const struct vk_options *o, const struct vk_stdio *s, int sock)
+{
+	static struct boot boot;
+	struct boot *b = &boot;
+	struct vk_order or;
+	unsigned i;
+	ssize_t n;
+
+	b->b_o = o;
+	b->b_s = s;
+	b->b_sock = sock;
+	make_kernel(b);
+	for (i = 0; i < o->o_ndisk; i++)
+		open_disk(b, i);
+	mount_root(b);
+	mount_others(b);
+	(void)quern_run(b->b_p, stdio_body, b);
+	b->b_start.ls_envp = environment(b);
+	b->b_start.ls_command = o->o_command != NULL;
+	b->b_start.ls_ended = on_ended;
+	b->b_start.ls_reboot = on_reboot;
+	b->b_start.ls_running = on_running;
+	b->b_start.ls_arg = b;
+	if (o->o_command != NULL)
+		start_command(b);
+	else
+		start_init(b);
+	while ((n = recv(sock, & or, sizeof or, 0)) != 0)
+		if (n == (ssize_t)sizeof or)
+			obey(b, & or);
+	_exit(VK_FAILED);
 }

@@ -172,7 +172,7 @@ take_option(struct vk_options *o, int c)
 		usage(stdout, 0);
 		break;
 	default:
-		usage(stderr, VK_USAGE);
+		usage(stderr, VK_FAILED);
 	}
 }
 
@@ -184,6 +184,7 @@ vk_options(int argc, char **argv, struct vk_options *o)
 	memset(o, 0, sizeof *o);
 	o->o_ram = (size_t)64 << 20;
 	o->o_ncpu = 1;
+	o->o_started = vk_now();
 	while ((c = getopt_long(argc, argv, "+m:n:r:R:c:e:svp:i:h",
 		    long_options, NULL)) != -1)
 		take_option(o, c);

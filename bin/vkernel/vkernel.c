@@ -1,24 +1,61 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * vkernel: a guest system of Linux programs in a process.
+ * vkernel: a guest system of Linux programs, as an ordinary process.
  */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "vkernel.h"
+
+static const char *line_end = "\n";
+
+static void
+say(const char *fmt, va_list ap)
+{
+	char line[1024];
+
+	vsnprintf(line, sizeof line, fmt, ap);
+	/* One write: lines of several processes stay whole. */
+	fprintf(stderr, "vkernel: %s%s", line, line_end);
+	fflush(stderr);
+}
+
+void
+vk_warn(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	say(fmt, ap);
+	va_end(ap);
+}
 
 void
 vk_fail(const char *fmt, ...)
 {
 	va_list ap;
 
-	fputs("vkernel: ", stderr);
 	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
+	say(fmt, ap);
 	va_end(ap);
-	fputc('\n', stderr);
-	exit(VK_USAGE);
+	exit(VK_FAILED);
+}
+
+void
+vk_raw_lines(void)
+{
+	line_end = "\r\n";
+}
+
+uint64_t
+vk_now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
 int
@@ -27,5 +64,5 @@ main(int argc, char **argv)
 	struct vk_options o;
 
 	vk_options(argc, argv, &o);
-	return vk_boot(&o);
+	return vk_supervise(&o, argv);
 }

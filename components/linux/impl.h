@@ -208,6 +208,7 @@ struct lsys {
 	struct lproc *l_command;                /* [L] what qlinux_start made */
 	void (*l_ended)(void *arg, int status); /* [I] once it runs */
 	void (*l_reboot)(void *arg, uint32_t cmd); /* [I] */
+	void (*l_running)(void *arg);              /* [a] once */
 	void *l_arg;
 	struct lfutexes *l_futexes; /* [I] */
 	uint32_t l_nproc;           /* [L] */
@@ -247,6 +248,8 @@ int lproc_create(struct lsys *l, struct lproc *from, uint32_t flags,
     struct lproc **lpp);
 /* Give back one that has never run. */
 void lproc_abandon(struct lproc *lp);
+/* What it has of its own goes, and it; from qproc_destroy. */
+void lproc_fini(struct lproc *lp);
 /* Drop a reference, perhaps the last.  Sleeps. */
 void lproc_put(struct lproc *lp);
 /* The process with that number, alive or a zombie, or NULL.  [L] */

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The built-in process 1 of a kernel that runs a command: it has no program and
- * no guest thread, owns whatever is orphaned, and never waits for anybody, since
- * it ignores SIGCHLD and so its children are not kept when they end.
+ * Process 1.  It is there from the kernel's beginning, before any client's
+ * process, without a program.  A system that is booted gives it one.  In a kernel
+ * that runs a command it stays as it is: it owns whatever is orphaned and never
+ * waits for anybody, since it ignores SIGCHLD and so its children are not kept
+ * when they end.
  */
 #include "impl.h"
 

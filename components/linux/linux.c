@@ -65,6 +65,12 @@ linux_init(struct quern *k, void **statep)
 		qfree(l);
 		return error;
 	}
+	error = linit_start(l);
+	if (error != 0) {
+		lfutex_fini(l);
+		qfree(l);
+		return error;
+	}
 	*statep = l;
 	return 0;
 }
@@ -133,13 +139,21 @@ op_has_tid(struct quern_proc *p, uint32_t tid)
 	return lt != NULL;
 }
 
+/* Reaped and let go of; or the kernel ends, and with it what is left. */
+static void
+op_end(struct quern_proc *p)
+{
+	lproc_fini(lproc_of(p));
+}
+
 const struct qproc_ops linux_ops = {
+	.po_end = op_end,
 	.po_signal = op_signal,
 	.po_sigmask = op_sigmask,
 	.po_has_tid = op_has_tid,
 };
 
-/* ---- the first process ------------------------------------------------------- */
+/* ---- starting programs ------------------------------------------------------- */
 
 static int
 strings_of(struct lstrings *ss, const char *const *v)
@@ -153,57 +167,72 @@ strings_of(struct lstrings *ss, const char *const *v)
 
 /* Give the files that it begins with descriptors 0, 1 and 2. */
 static int
-give_files(struct quern_proc *p, const struct qlinux_start *ls)
+give_files(struct quern_proc *p, struct qfile *const file[3])
 {
-	int error = 0, fd;
-	unsigned i;
+	int fd;
+	int i;
 
 	for (i = 0; i < 3; i++) {
-		if (ls->ls_file[i] == NULL)
+		if (file[i] == NULL)
 			continue;
-		fd = qfd_reserve(p, i, 0);
-		if (fd == (int)i)
-			qfd_commit(p, fd, ls->ls_file[i]);
-		else
-			qfile_put(ls->ls_file[i]);
+		fd = qfd_reserve(p, (uint32_t)i, 0);
 		if (fd < 0)
-			error = fd;
+			return fd;
+		qfile_get(file[i]);
+		qfd_commit(p, fd, file[i]);
 	}
-	return error;
+	return 0;
 }
 
-/* Make the process and have it be about to begin its program. */
+/* Have a process without threads be about to begin a program. */
 static int
-first_process(struct lsys *l, const struct qlinux_start *ls,
+prepare(struct lproc *lp, const char *path, const char *const *argvv,
+    const char *const *envpv, struct qfile *const file[3],
     struct lthread **ltp)
 {
 	struct lstrings argv = { 0 }, envp = { 0 };
-	struct lthread *lt = NULL;
+	struct lthread *lt;
+	int error;
+
+	error = lthread_create(lp, true, &lt);
+	if (error != 0)
+		return error;
+	error = strings_of(&argv, argvv);
+	if (error == 0)
+		error = strings_of(&envp, envpv);
+	if (error == 0)
+		error = linux_exec(lt, Q_AT_FDCWD, path, 0, &argv, &envp);
+	if (error == 0)
+		error = give_files(lp->lp_proc, file);
+	lstrings_free(&argv);
+	lstrings_free(&envp);
+	if (error != 0)
+		lthread_free(lt);
+	else
+		*ltp = lt;
+	return error;
+}
+
+/* A child of process 1, about to begin a program. */
+static int
+prepare_child(struct lsys *l, const char *path, const char *const *argv,
+    const char *const *envp, struct qfile *const file[3],
+    struct lthread **ltp)
+{
 	struct lproc *lp;
 	int error;
 
 	error = lproc_create(l, NULL, 0, &lp);
 	if (error != 0)
 		return error;
-	error = give_files(lp->lp_proc, ls);
-	if (error == 0)
-		error = lthread_create(lp, true, &lt);
-	if (error == 0)
-		error = strings_of(&argv, ls->ls_argv);
-	if (error == 0)
-		error = strings_of(&envp, ls->ls_envp);
-	if (error == 0)
-		error = linux_exec(lt, Q_AT_FDCWD, ls->ls_path, 0, &argv,
-		    &envp);
-	lstrings_free(&argv);
-	lstrings_free(&envp);
+	error = prepare(lp, path, argv, envp, file, ltp);
 	if (error != 0) {
-		if (lt != NULL)
-			lthread_free(lt);
 		lproc_abandon(lp);
 		return error;
 	}
-	*ltp = lt;
+	qspin_lock(&l->l_lock);
+	lproc_adopt(l->l_init, lp);
+	qspin_unlock(&l->l_lock);
 	return 0;
 }
 
@@ -220,20 +249,38 @@ qlinux_start(struct quern *k, const struct qlinux_start *ls)
 		return -Q_EOPNOTSUPP;
 	l->l_ended = ls->ls_ended;
 	l->l_reboot = ls->ls_reboot;
+	l->l_running = ls->ls_running;
 	l->l_arg = ls->ls_arg;
-	error = ls->ls_command ? linit_start(l) : 0;
-	if (error == 0)
-		error = first_process(l, ls, &lt);
+	if (ls->ls_command)
+		error = prepare_child(l, ls->ls_path, ls->ls_argv, ls->ls_envp,
+		    ls->ls_file, &lt);
+	else
+		error = prepare(l->l_init, ls->ls_path, ls->ls_argv,
+		    ls->ls_envp, ls->ls_file, &lt);
 	if (error != 0)
 		return error;
 	qspin_lock(&l->l_lock);
 	l->l_command = lt->lt_proc;
-	if (l->l_init == NULL)
-		l->l_init = lt->lt_proc;
-	else
-		lproc_adopt(l->l_init, lt->lt_proc);
+	/* From here on process 1 is a program, or only reaps. */
+	l->l_init->lp_hand->h_act[Q_SIGCHLD - 1].sa_func =
+	    ls->ls_command ? SIGACT_IGNORE : SIGACT_DEFAULT;
 	qspin_unlock(&l->l_lock);
 	return lthread_start(lt);
+}
+
+int
+qlinux_spawn(struct quern *k, const char *path, const char *const *argv,
+    const char *const *envp)
+{
+	static struct qfile *const none[3];
+	struct lsys *l = linux_of(k);
+	struct lthread *lt;
+	int error;
+
+	if (l->l_command == NULL)
+		return -Q_ESRCH;
+	error = prepare_child(l, path, argv, envp, none, &lt);
+	return error != 0 ? error : lthread_start(lt);
 }
 
 int

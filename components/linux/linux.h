@@ -24,7 +24,7 @@ struct qlinux_start {
 	const char *ls_path;        /* the program */
 	const char *const *ls_argv; /* ended by NULL */
 	const char *const *ls_envp; /* likewise */
-	/* Descriptors 0, 1 and 2 of it; NULL: closed.  Each a reference. */
+	/* Descriptors 0, 1 and 2 of it, borrowed; NULL: closed. */
 	struct qfile *ls_file[3];
 	/*
 	 * The process is a child of a built-in process 1, which reaps orphans;
@@ -35,6 +35,8 @@ struct qlinux_start {
 	void (*ls_ended)(void *arg, int status);
 	/* reboot(2) was called with that command. */
 	void (*ls_reboot)(void *arg, uint32_t cmd);
+	/* It is about to run its first instruction. */
+	void (*ls_running)(void *arg);
 	void *ls_arg;
 };
 
@@ -43,6 +45,13 @@ struct qlinux_start {
  * one), and what execve answers.
  */
 int qlinux_start(struct quern *k, const struct qlinux_start *ls) QMUSTCHECK;
+
+/*
+ * Start another program, as a child of process 1, with its descriptors 0 to 2 on
+ * /dev/null.  In the kernel; sleeps.  What execve answers.
+ */
+int qlinux_spawn(struct quern *k, const char *path, const char *const *argv,
+    const char *const *envp) QMUSTCHECK;
 
 /*
  * Send a signal to the process that qlinux_start made.  In the kernel.  -ESRCH.

@@ -310,19 +310,18 @@ lproc_usage(struct lproc *lp, struct lusage *u)
 
 /* ---- giving it back --------------------------------------------------------------- */
 
-static void
-lproc_free(struct lproc *lp)
+void
+lproc_fini(struct lproc *lp)
 {
 	struct lsys *l = lp->lp_l;
-	int error;
 
 	qspin_lock(&l->l_lock);
+	if (lp->lp_state != LP_REAPED)
+		leave_lists(lp);
 	lsigq_flush(&lp->lp_pending, ~UINT64_C(0));
 	qspin_unlock(&l->l_lock);
 	lproc_set_exe(lp, NULL);
 	lproc_drop_hand(lp);
-	error = qproc_destroy(lp->lp_proc);
-	qassert(error == 0);
 	qfree(lp);
 }
 
@@ -352,10 +351,13 @@ lproc_put(struct lproc *lp)
 {
 	struct lsys *l = lp->lp_l;
 	uint32_t refs;
+	int error;
 
 	qspin_lock(&l->l_lock);
 	refs = --lp->lp_refs;
 	qspin_unlock(&l->l_lock);
-	if (refs == 0)
-		lproc_free(lp);
+	if (refs == 0) {
+		error = qproc_destroy(lp->lp_proc);
+		qassert(error == 0);
+	}
 }

@@ -345,6 +345,10 @@ guest_main(void *arg)
 	if (lt->lt_settid != 0)
 		(void)!qcopyout(qvm_uspace(qvm_of(p)), lt->lt_settid,
 		    &lt->lt_tid, sizeof(lt->lt_tid));
+	if (l->l_command == lt->lt_proc && l->l_running != NULL) {
+		l->l_running(l->l_arg);
+		l->l_running = NULL;
+	}
 	for (;;) {
 		if (qunlikely(__atomic_load_n(&t->t_alert, __ATOMIC_RELAXED)) &&
 		    !lsig_deliver(lt))

@@ -426,7 +426,8 @@ struct quern_hyper {
 
 	/*
 	 * Open a byte stream.  `name`: "stdio:" (descriptors 0 and 1),
-	 * "fd:N[,M]" (existing descriptors to read and write, not closed),
+	 * "fd:N[,M]" (existing descriptors to read and write, not closed; "-":
+	 * none: -EBADF),
 	 * "pty:" (a new one; parameter "pty.ID" is the other end's path),
 	 * "unix:PATH", "unix-listen:PATH", "tcp:HOST:PORT" and
 	 * "tcp-listen:HOST:PORT" with numeric hosts ("[::1]" for IPv6).

@@ -42,6 +42,7 @@ struct boot {
 	uint64_t b_running;
 	struct qlinux_start b_start;
 	const char *b_path;
+	int b_console; /* descriptor of b_p's, or -1 */
 };
 
 /* ---- the end --------------------------------------------------------------------- */
@@ -217,6 +218,66 @@ mount_others(struct boot *b)
 
 /* ---- the first process ------------------------------------------------------------------ */
 
+static int64_t
+console_body(void *arg)
+{
+	struct boot *b = arg;
+	const bool *tty = b->b_s->s_tty;
+
+	if (b->b_o->o_command == NULL || (tty[0] && tty[1]))
+		return qtty_console(b->b_k, "stdio:");
+	return qtty_console(b->b_k,
+	    tty[0]     ? "fd:0,0" :
+		tty[1] ? "fd:1,1" :
+			 "fd:2,2");
+}
+
+/* Is there a terminal that it is to see? */
+static bool
+wants_console(const struct boot *b)
+{
+	const bool *tty = b->b_s->s_tty;
+
+	return b->b_o->o_command == NULL || tty[0] || tty[1] || tty[2];
+}
+
+/*
+ * Open the console.  Before the root disk is mounted there is a /dev that every
+ * kernel has, if we make it; with the disk there may be none.
+ */
+static void
+open_console(struct boot *b)
+{
+	const char *name = b->b_o->o_command != NULL ? "/dev/ttyS0" :
+						       "/dev/console";
+	int64_t fd;
+
+	fd = quern_open(b->b_p, name, O_RDWR | O_NOCTTY, 0);
+	if (fd < 0)
+		return;
+	if (b->b_console >= 0)
+		(void)!quern_close(b->b_p, b->b_console);
+	b->b_console = (int)fd;
+}
+
+static void
+make_console(struct boot *b)
+{
+	int error;
+
+	b->b_console = -1;
+	if (!wants_console(b))
+		return;
+	error = (int)quern_run(b->b_p, console_body, b);
+	if (error == 0)
+		error = quern_mkdir(b->b_p, "/dev", 0755);
+	if (error == 0)
+		error = quern_mount(b->b_p, "devfs", "/dev", "devfs", 0, "");
+	if (error != 0)
+		vk_fail("console: %s", strerror(-error));
+	open_console(b);
+}
+
 /* One of descriptors 0 to 2 for it: the terminal, or what ours is. */
 static struct qfile *
 make_stdio(struct boot *b, int fd)
@@ -227,13 +288,11 @@ make_stdio(struct boot *b, int fd)
 
 	if (fcntl(fd, F_GETFL) < 0)
 		return NULL; /* closed for us, too */
-	if (b->b_s->s_tty[fd] || b->b_o->o_command == NULL) {
-		error = qtty_console_open(b->b_k, &f);
-	} else {
-		snprintf(name, sizeof name, "fd:%d", fd);
-		error = qchanfile_create(b->b_k, name,
-		    fd == 0 ? O_RDONLY : O_WRONLY, &f);
-	}
+	if (b->b_s->s_tty[fd] || b->b_o->o_command == NULL)
+		return qfd_get(b->b_p, b->b_console);
+	snprintf(name, sizeof name, fd == 0 ? "fd:%d,-" : "fd:-,%d", fd);
+	error = qchanfile_create(b->b_k, name, fd == 0 ? O_RDONLY : O_WRONLY,
+	    &f);
 	if (error != 0)
 		vk_fail("descriptor %d: %s", fd, strerror(-error));
 	return f;
@@ -243,14 +302,8 @@ static int64_t
 stdio_body(void *arg)
 {
 	struct boot *b = arg;
-	int fd, error;
+	int fd;
 
-	error = qtty_console(b->b_k, b->b_s->s_tty[0] ? "fd:0" :
-		b->b_s->s_tty[1]		      ? "fd:1" :
-		b->b_s->s_tty[2]		      ? "fd:2" :
-							"stdio:");
-	if (error != 0)
-		vk_fail("console: %s", strerror(-error));
 	for (fd = 0; fd < 3; fd++)
 		b->b_start.ls_file[fd] = make_stdio(b, fd);
 	return 0;
@@ -406,8 +459,7 @@ poweroff_body(void *arg)
 
 	for (i = 0; i < sizeof places / sizeof places[0] && error != 0; i++) {
 		argv[0] = places[i];
-		error = qlinux_spawn(b->b_k, argv[0], argv,
-		    b->b_start.ls_envp);
+		error = qlinux_spawn(b->b_k, argv[0], argv, b->b_start.ls_envp);
 	}
 	return error;
 }
@@ -421,7 +473,7 @@ sync_body(void *arg)
 }
 
 static void
-obey(struct boot *b, const struct vk_order *or)
+obey(struct boot *b, const struct vk_order * or)
 {
 	struct signal_args a = { b, or };
 
@@ -432,8 +484,9 @@ obey(struct boot *b, const struct vk_order *or)
 	case VK_SIGNAL:
 		if (b->b_o->o_command != NULL)
 			(void)quern_run(b->b_p, signal_body, &a);
-		else if (or->or_sig == SIGTERM &&
-		    quern_run(b->b_p, poweroff_body, &a) != 0)
+		else if (or
+			     ->or_sig == SIGTERM &&
+			quern_run(b->b_p, poweroff_body, &a) != 0)
 			vk_warn("no poweroff on the root disk; "
 				"once more to end it all the same");
 		break;
@@ -451,7 +504,7 @@ vk_boot(const struct vk_options *o, const struct vk_stdio *s, int sock)
 {
 	static struct boot boot;
 	struct boot *b = &boot;
-	struct vk_order or;
+	struct vk_order or ;
 	unsigned i;
 	ssize_t n;
 
@@ -461,8 +514,11 @@ vk_boot(const struct vk_options *o, const struct vk_stdio *s, int sock)
 	make_kernel(b);
 	for (i = 0; i < o->o_ndisk; i++)
 		open_disk(b, i);
+	make_console(b);
 	mount_root(b);
 	mount_others(b);
+	if (b->b_console >= 0)
+		open_console(b);
 	(void)quern_run(b->b_p, stdio_body, b);
 	b->b_start.ls_envp = environment(b);
 	b->b_start.ls_command = o->o_command != NULL;

@@ -17,10 +17,10 @@
 #include <quern/quern.h>
 
 /* Exit statuses of its own. */
-#define VK_PANIC 124  /* the kernel died */
+#define VK_PANIC  124 /* the kernel died */
 #define VK_FAILED 125 /* bad usage, or it could not begin */
 #define VK_NOEXEC 126 /* as of a shell: the command can't be executed ... */
-#define VK_NOENT 127  /* ... or is not there */
+#define VK_NOENT  127 /* ... or is not there */
 
 #define VK_MAXDISK 16
 

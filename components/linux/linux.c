@@ -33,6 +33,8 @@
  */
 #include "impl.h"
 
+#include <quern/abi/ioctl.h>
+
 static const struct qtag tag_linux = { "linux" };
 
 extern const struct qsys_handler linux_calls[];
@@ -112,6 +114,24 @@ op_signal(struct quern_proc *p, int sig)
 	qspin_unlock(&l->l_lock);
 }
 
+/* Does it ignore or block the signal?  Of another process: ignore. */
+static bool
+op_sigstate(struct quern_proc *p, int sig)
+{
+	struct lthread *lt = lthread_current();
+	struct lproc *lp = lproc_of(p);
+	struct lsys *l = lp->lp_l;
+	bool ret;
+
+	qspin_lock(&l->l_lock);
+	ret = lp->lp_hand == NULL ||
+	    lp->lp_hand->h_act[sig - 1].sa_func == SIGACT_IGNORE;
+	if (lt != NULL && lt->lt_proc == lp)
+		ret |= (lt->lt_mask & SIGBIT(sig)) != 0;
+	qspin_unlock(&l->l_lock);
+	return ret;
+}
+
 static void
 op_sigmask(struct quern_proc *p, const uint64_t *mask)
 {
@@ -149,6 +169,7 @@ op_end(struct quern_proc *p)
 const struct qproc_ops linux_ops = {
 	.po_end = op_end,
 	.po_signal = op_signal,
+	.po_sigstate = op_sigstate,
 	.po_sigmask = op_sigmask,
 	.po_has_tid = op_has_tid,
 };
@@ -184,11 +205,24 @@ give_files(struct quern_proc *p, struct qfile *const file[3])
 	return 0;
 }
 
+/* The first of them that is a terminal becomes its controlling terminal. */
+static void
+take_terminal(struct quern_proc *p, struct qfile *const file[3])
+{
+	static const uint64_t args[6] = { 0, Q_TIOCSCTTY };
+	struct qsys s = { args, p, &quspace_local, NULL };
+	unsigned i;
+
+	for (i = 0; i < 3; i++)
+		if (file[i] != NULL && file[i]->f_ops->fo_ioctl != NULL &&
+		    file[i]->f_ops->fo_ioctl(file[i], &s, Q_TIOCSCTTY, 0) == 0)
+			return;
+}
+
 /* Have a process without threads be about to begin a program. */
 static int
 prepare(struct lproc *lp, const char *path, const char *const *argvv,
-    const char *const *envpv, struct qfile *const file[3],
-    struct lthread **ltp)
+    const char *const *envpv, struct qfile *const file[3], struct lthread **ltp)
 {
 	struct lstrings argv = { 0 }, envp = { 0 };
 	struct lthread *lt;
@@ -216,8 +250,7 @@ prepare(struct lproc *lp, const char *path, const char *const *argvv,
 /* A child of process 1, about to begin a program. */
 static int
 prepare_child(struct lsys *l, const char *path, const char *const *argv,
-    const char *const *envp, struct qfile *const file[3],
-    struct lthread **ltp)
+    const char *const *envp, struct qfile *const file[3], struct lthread **ltp)
 {
 	struct lproc *lp;
 	int error;
@@ -259,11 +292,14 @@ qlinux_start(struct quern *k, const struct qlinux_start *ls)
 		    ls->ls_envp, ls->ls_file, &lt);
 	if (error != 0)
 		return error;
+	if (ls->ls_command)
+		take_terminal(lt->lt_proc->lp_proc, ls->ls_file);
 	qspin_lock(&l->l_lock);
 	l->l_command = lt->lt_proc;
 	/* From here on process 1 is a program, or only reaps. */
-	l->l_init->lp_hand->h_act[Q_SIGCHLD - 1].sa_func =
-	    ls->ls_command ? SIGACT_IGNORE : SIGACT_DEFAULT;
+	l->l_init->lp_hand->h_act[Q_SIGCHLD - 1].sa_func = ls->ls_command ?
+	    SIGACT_IGNORE :
+	    SIGACT_DEFAULT;
 	qspin_unlock(&l->l_lock);
 	return lthread_start(lt);
 }

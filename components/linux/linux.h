@@ -27,7 +27,8 @@ struct qlinux_start {
 	/* Descriptors 0, 1 and 2 of it, borrowed; NULL: closed. */
 	struct qfile *ls_file[3];
 	/*
-	 * The process is a child of a built-in process 1, which reaps orphans;
+	 * The process is a child of a built-in process 1, which reaps orphans,
+	 * and has a session with the first of its files that is a terminal;
 	 * otherwise it is process 1 itself.
 	 */
 	bool ls_command;

@@ -170,10 +170,11 @@ adopt(struct end *e, int fd, unsigned dir)
 static int
 adopt_both(struct ends *es, int rfd, int wfd)
 {
-	int error;
+	int error = 0;
 
-	error = adopt(&es->es_end[DIR_READ], rfd, DIR_READ);
-	if (error == 0)
+	if (rfd >= 0)
+		error = adopt(&es->es_end[DIR_READ], rfd, DIR_READ);
+	if (error == 0 && wfd >= 0)
 		error = adopt(&es->es_end[DIR_WRITE], wfd, DIR_WRITE);
 	return error;
 }
@@ -203,14 +204,20 @@ number(const char *s, long max, long *np, const char **endp)
 static int
 open_fd(const char *rest, struct ends *es)
 {
-	long rfd, wfd;
+	long rfd = -1, wfd;
 
-	if (!number(rest, INT32_MAX, &rfd, &rest))
+	if (*rest == '-')
+		rest++;
+	else if (!number(rest, INT32_MAX, &rfd, &rest))
 		return -EINVAL;
 	wfd = rfd;
-	if (*rest == ',' && !number(rest + 1, INT32_MAX, &wfd, &rest))
+	if (rest[0] == ',' && rest[1] == '-' && rfd >= 0) {
+		wfd = -1;
+		rest += 2;
+	} else if (*rest == ',' && !number(rest + 1, INT32_MAX, &wfd, &rest)) {
 		return -EINVAL;
-	if (*rest != '\0')
+	}
+	if (*rest != '\0' || (rfd < 0 && wfd < 0))
 		return -EINVAL;
 	return adopt_both(es, (int)rfd, (int)wfd);
 }

@@ -2,6 +2,7 @@
 /* Memory: the kernel's own by map(), the guests' in the RAM arena. */
 #include <fcntl.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -59,12 +60,34 @@ host_unmap(void *ctx, void *p, size_t len)
 	munmap(p, len);
 }
 
+/* The file that the embedder wants RAM to be: empty, and nobody else's. */
+static int
+open_ramfile(const char *path, size_t len)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600), error = 0;
+
+	if (fd < 0)
+		return host_error();
+	if (flock(fd, LOCK_EX | LOCK_NB) != 0)
+		error = errno == EWOULDBLOCK ? -EBUSY : host_error();
+	else if (ftruncate(fd, 0) != 0 || ftruncate(fd, (off_t)len) != 0)
+		error = host_error();
+	if (error != 0) {
+		close(fd);
+		return error;
+	}
+	return host_fd_above(fd, STUB_FD_RAM);
+}
+
 /* A file that holds the arena, for guest processes too; or -errno. */
 static int
-make_ramfd(size_t len)
+make_ramfd(const struct quern_posix_config *config, size_t len)
 {
-	int fd = memfd_create("quern-ram", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	int fd;
 
+	if (config->pc_ramfile != NULL)
+		return open_ramfile(config->pc_ramfile, len);
+	fd = memfd_create("quern-ram", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (fd < 0)
 		return -ENOMEM;
 	/* They hold it: sealed, and not one of their numbers. */
@@ -118,7 +141,7 @@ host_ram_create(void *ctx, size_t len, void **basep)
 		error = -EEXIST;
 	else if (private_ram(m))
 		p = map_private(len);
-	else if ((fd = make_ramfd(len)) < 0)
+	else if ((fd = make_ramfd(m->m_config, len)) < 0)
 		error = fd;
 	else
 		p = mmap(NULL, len, PROT_READ | PROT_WRITE,

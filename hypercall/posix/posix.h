@@ -41,6 +41,12 @@ enum quern_posix_handover {
 	QUERN_POSIX_SPIN      /* spin: each on a CPU of its own */
 };
 
+/* How guests are kept in their address spaces. */
+enum quern_posix_vmspace {
+	QUERN_POSIX_SECCOMP = 0, /* a filter has every call of theirs trap */
+	QUERN_POSIX_PTRACE       /* traced: slow, and works everywhere */
+};
+
 /* Options; zero is the default of each. */
 struct quern_posix_config {
 	unsigned pc_flags;    /* QUERN_POSIX_* */
@@ -54,6 +60,9 @@ struct quern_posix_config {
 	unsigned pc_handover;     /* enum quern_posix_handover */
 	unsigned pc_vm_answer_ms; /* a guest process silent for so long after a
 	                             kick is killed; 0: 2,000 */
+	const char *pc_ramfile;   /* RAM is this file, made if need be; NULL:
+	                             memory without a name */
+	unsigned pc_vmspace;      /* enum quern_posix_vmspace */
 };
 
 /* The host with default options. */

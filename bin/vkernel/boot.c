@@ -39,7 +39,7 @@ struct boot {
 	struct quern *b_k;
 	struct quern_proc *b_p;
 	uint32_t b_over; /* [a] somebody has reported the end */
-	uint64_t b_running;
+	bool b_up;       /* everything is mounted */
 	struct qlinux_start b_start;
 	const char *b_path;
 	int b_console; /* descriptor of b_p's, or -1 */
@@ -93,9 +93,11 @@ on_panic(void *arg, const char *message)
 static void
 on_log(void *arg, int level, const char *line)
 {
-	(void)arg;
-	(void)level;
-	vk_warn("%s", line);
+	const struct boot *b = arg;
+
+	/* Of what fails before it is up we say it ourselves, shorter. */
+	if (b->b_up || level != QUERN_LOG_ERR || b->b_o->o_verbose > 0)
+		vk_warn("%s", line);
 }
 
 static void
@@ -519,6 +521,7 @@ vk_boot(const struct vk_options *o, const struct vk_stdio *s, int sock)
 	mount_others(b);
 	if (b->b_console >= 0)
 		open_console(b);
+	b->b_up = true;
 	(void)quern_run(b->b_p, stdio_body, b);
 	b->b_start.ls_envp = environment(b);
 	b->b_start.ls_command = o->o_command != NULL;

@@ -254,6 +254,7 @@ vk_supervise(const struct vk_options *o, char **argv)
 
 	write_pidfile(o);
 	start_kernel(&su);
+	order(&su, VK_WINDOW, 0);
 	watch(&su);
 	status = exit_status(&su);
 	terminal_restore(&su);

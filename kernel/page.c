@@ -595,6 +595,23 @@ qpage_alloc_wait(struct quern *k, unsigned order)
 	return pg;
 }
 
+bool
+qpage_wait(struct quern *k)
+{
+	struct qreclaimer *r;
+	struct qlist *l;
+	bool hope = false;
+
+	qmutex_lock(&k->k_reclaim_lock);
+	QLIST_FOREACH(l, &k->k_reclaimers) {
+		r = QLIST_ELEM(l, struct qreclaimer, rc_link);
+		if (r->rc_wait != NULL && r->rc_wait(r))
+			hope = true;
+	}
+	qmutex_unlock(&k->k_reclaim_lock);
+	return hope;
+}
+
 uint64_t
 qpage_total(struct quern *k)
 {

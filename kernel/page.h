@@ -89,6 +89,12 @@ void qpage_split(struct qpage *pg, unsigned order);
 struct qreclaimer {
 	struct qlist rc_link;
 	uint64_t (*rc_reclaim)(struct qreclaimer *, uint64_t n);
+	/*
+	 * Wait until something that it could not free before has become what it
+	 * can, dirty pages written for instance.  False: nothing is going to.
+	 * NULL: never.
+	 */
+	bool (*rc_wait)(struct qreclaimer *);
 };
 
 /*
@@ -103,6 +109,12 @@ void qpage_reclaimer_del(struct quern *k, struct qreclaimer *r);
  * Sleeps; not for a reclaimer itself.
  */
 struct qpage *qpage_alloc_wait(struct quern *k, unsigned order) QMUSTCHECK;
+
+/*
+ * After qpage_alloc_wait found nothing: wait until it is worth trying again.
+ * False: it is not.  Sleeps, for disks too; nothing may be busy.
+ */
+bool qpage_wait(struct quern *k) QMUSTCHECK;
 
 /* qpage_total is the pages of RAM in all, qpage_nfree those that are free. */
 uint64_t qpage_total(struct quern *k);

@@ -183,6 +183,14 @@ reclaim(struct qreclaimer *rc, uint64_t want)
 	return freed;
 }
 
+/* rc_wait */
+static bool
+wait_written(struct qreclaimer *rc)
+{
+	return writeback_help(QCONTAINER(rc, struct writeback, wb_reclaimer),
+	    WB_SHORT);
+}
+
 void
 lru_init(struct writeback *wb)
 {
@@ -191,6 +199,7 @@ lru_init(struct writeback *wb)
 	qlist_init(&wb->wb_inactive);
 	qlist_init(&wb->wb_reclaimer.rc_link);
 	wb->wb_reclaimer.rc_reclaim = reclaim;
+	wb->wb_reclaimer.rc_wait = wait_written;
 	qpage_reclaimer_add(wb->wb_k, &wb->wb_reclaimer);
 }
 

@@ -522,15 +522,16 @@ is_core(struct entry *e, uint64_t va)
 	struct anon *a = e->e_anon, *o;
 	struct fobj *fo = e->e_fobj;
 	struct qpage *pg = NULL;
+	void *p;
 
 	if (pmap_prot(e->e_map, va) != 0)
 		return true;
 	if (a != NULL) {
 		qmutex_lock(&a->a_fam->fa_lock);
-		pg = anon_find(a, entry_index(e, va), &o);
+		p = anon_find(a, entry_index(e, va), &o);
 		qmutex_unlock(&a->a_fam->fa_lock);
-		if (pg != NULL && pg != NO_PAGE)
-			return true;
+		if (p != NULL && p != NO_PAGE)
+			return is_page(p);
 	}
 	if (fo == NULL)
 		return false;

@@ -22,11 +22,44 @@
 
 static const struct qtag tag_anon = { "anonymous memory" };
 
-static void
+void
 family_put(struct family *fa)
 {
-	if (__atomic_sub_fetch(&fa->fa_refs, 1, __ATOMIC_ACQ_REL) == 0)
-		qfree(fa);
+	struct vm *vm = fa->fa_vm;
+
+	if (__atomic_sub_fetch(&fa->fa_refs, 1, __ATOMIC_ACQ_REL) != 0)
+		return;
+	qmutex_lock(&vm->vm_falock);
+	qlist_del(&fa->fa_link);
+	vm->vm_nfamily--;
+	qmutex_unlock(&vm->vm_falock);
+	qfree(fa);
+}
+
+struct family *
+family_turn(struct vm *vm)
+{
+	struct family *fa = NULL;
+	uint64_t left;
+	uint32_t refs;
+
+	qmutex_lock(&vm->vm_falock);
+	for (left = vm->vm_nfamily; left > 0; left--) {
+		fa = QLIST_ELEM(vm->vm_families.l_next, struct family, fa_link);
+		qlist_del(&fa->fa_link);
+		qlist_append(&vm->vm_families, &fa->fa_link);
+		/* One that is going waits for vm_falock. */
+		refs = __atomic_load_n(&fa->fa_refs, __ATOMIC_RELAXED);
+		while (refs != 0 &&
+		    !__atomic_compare_exchange_n(&fa->fa_refs, &refs, refs + 1,
+			false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+			continue;
+		if (refs != 0)
+			break;
+		fa = NULL;
+	}
+	qmutex_unlock(&vm->vm_falock);
+	return fa;
 }
 
 static struct anon *
@@ -45,7 +78,7 @@ make_anon(struct family *fa, bool shared)
 }
 
 struct anon *
-anon_create(bool shared, uint64_t end)
+anon_create(struct vm *vm, bool shared, uint64_t end)
 {
 	struct family *fa = qalloc(&tag_anon, sizeof(*fa));
 	struct anon *a;
@@ -55,11 +88,18 @@ anon_create(bool shared, uint64_t end)
 	qmutex_init(&fa->fa_lock, "anonymous memory");
 	fa->fa_refs = 1;
 	qlist_init(&fa->fa_entries);
+	fa->fa_vm = vm;
+	qlist_init(&fa->fa_link);
 	a = make_anon(fa, shared);
-	if (a == NULL)
+	if (a == NULL) {
 		qfree(fa);
-	else
-		a->a_end = end;
+		return NULL;
+	}
+	a->a_end = end;
+	qmutex_lock(&vm->vm_falock);
+	qlist_append(&vm->vm_families, &fa->fa_link);
+	vm->vm_nfamily++;
+	qmutex_unlock(&vm->vm_falock);
 	return a;
 }
 
@@ -108,6 +148,24 @@ anon_alone(struct anon *a)
 	return alone;
 }
 
+bool
+anon_ours(const struct anon *a, const struct qvmmap *m)
+{
+	const struct entry *e;
+	struct qlist *l;
+
+	if (a->a_refs == 1)
+		return true;
+	if (!qlist_empty(&a->a_shadows))
+		return false;
+	QLIST_FOREACH(l, &a->a_fam->fa_entries) {
+		e = QLIST_ELEM(l, struct entry, e_alink);
+		if (e->e_anon == a && e->e_map != m)
+			return false;
+	}
+	return true;
+}
+
 /* ---- pages ------------------------------------------------------------------ */
 
 static void
@@ -115,13 +173,15 @@ free_page(struct quern *k, void *p)
 {
 	struct qpage *pg = p;
 
-	if (p == NO_PAGE || p == NULL)
+	if (is_swapped(p))
+		swap_free(vm_of(k), swap_slot(p));
+	if (!is_page(p))
 		return;
 	pg->pg_obj = NULL;
 	qpage_put(k, pg);
 }
 
-struct qpage *
+void *
 anon_find(struct anon *a, uint64_t i, struct anon **op)
 {
 	void *p = NULL;

@@ -280,7 +280,7 @@ entry_own(struct entry *e)
 	fa = a->a_fam;
 	qmutex_lock(&fa->fa_lock);
 	/* The reference to it goes over to the shadow. */
-	if (a->a_refs > 1)
+	if (!anon_ours(a, e->e_map))
 		a = anon_shadow(a);
 	if (a != NULL)
 		e->e_anon = a;
@@ -289,6 +289,19 @@ entry_own(struct entry *e)
 		return -Q_ENOMEM;
 	e->e_flags &= ~E_COPY;
 	return 0;
+}
+
+void
+entry_tryown(struct entry *e)
+{
+	struct anon *a = e->e_anon;
+
+	if (a == NULL || (e->e_flags & E_COPY) == 0)
+		return;
+	qmutex_lock(&a->a_fam->fa_lock);
+	if (anon_ours(a, e->e_map))
+		e->e_flags &= ~E_COPY;
+	qmutex_unlock(&a->a_fam->fa_lock);
 }
 
 /* ---- room ------------------------------------------------------------------- */

@@ -80,7 +80,7 @@ entry_prepare(struct fault *ft, struct entry *e)
 		return 0;
 	if (!ft->ft_excl)
 		return AGAIN;
-	a = anon_create(false, 0);
+	a = anon_create(ft->ft_map->m_vm, false, 0);
 	if (a == NULL)
 		return -Q_ENOMEM;
 	entry_set_anon(e, a, i);
@@ -247,7 +247,7 @@ fault_present(struct fault *ft, struct entry *e, struct anon *o)
 		end = e->e_end;
 	for (va = start; va < end; va += PAGE_SIZE) {
 		pg = anon_find(a, entry_index(e, va), &from);
-		if (pg == NO_PAGE ||
+		if (!is_page(pg) ||
 		    (va != ft->ft_va && (from == a) != (o == a)))
 			pg = NULL;
 		pages[n++] = pg;
@@ -285,18 +285,29 @@ fault_copy(struct fault *ft, struct entry *e, struct qpage *from)
 static int
 fault_anon(struct fault *ft, struct entry *e)
 {
+	uint64_t i = entry_index(e, ft->ft_va);
 	struct anon *a = e->e_anon, *o;
-	struct qpage *pg;
-	int error;
+	int error = 0;
+	void *p;
 
-	if (a->a_shared && entry_index(e, ft->ft_va) >= a->a_end)
+	if (a->a_shared && i >= a->a_end)
 		return fault_signal(ft, Q_SIGBUS, BUS_ADRERR);
 	qmutex_lock(&a->a_fam->fa_lock);
-	pg = anon_find(a, entry_index(e, ft->ft_va), &o);
-	if (pg == NULL || pg == NO_PAGE)
+	p = anon_find(a, i, &o);
+	if (is_swapped(p)) {
+		ft->ft_major = true;
+		error = swap_in(ft->ft_map->m_vm, o, i, p);
+		ft->ft_nomem = error == -Q_ENOMEM;
+		p = anon_find(a, i, &o);
+	}
+	if (error == -Q_ENOMEM)
+		;
+	else if (error != 0)
+		error = fault_signal(ft, Q_SIGBUS, BUS_ADRERR);
+	else if (!is_page(p))
 		error = e->e_fobj != NULL ? AGAIN : fault_zero(ft, e);
 	else if (ft->ft_write && o != a)
-		error = fault_copy(ft, e, pg);
+		error = fault_copy(ft, e, p);
 	else
 		error = fault_present(ft, e, o);
 	qmutex_unlock(&a->a_fam->fa_lock);
@@ -365,6 +376,7 @@ file_around(struct fault *ft, struct entry *e, uint64_t start,
 	struct qpage *pg;
 	uint64_t va, index;
 	unsigned i;
+	void *own;
 
 	for (i = 0; i < n; i++) {
 		va = start + ((uint64_t)i << PAGE_SHIFT);
@@ -376,8 +388,8 @@ file_around(struct fault *ft, struct entry *e, uint64_t start,
 			continue;
 		/* What the mapping has of its own is in front of it. */
 		if (e->e_anon != NULL) {
-			pg = anon_find(e->e_anon, entry_index(e, va), &o);
-			if (pg != NULL && pg != NO_PAGE)
+			own = anon_find(e->e_anon, entry_index(e, va), &o);
+			if (own != NULL && own != NO_PAGE)
 				continue;
 		}
 		pg = fo->fo_ops->pr_find(fo->fo_obj, index);
@@ -461,7 +473,7 @@ static int
 fault_private(struct fault *ft, struct entry *e, struct qpage *pg)
 {
 	struct anon *a = e->e_anon, *o;
-	struct qpage *own;
+	void *own;
 	int error;
 
 	if (a == NULL)
@@ -568,7 +580,7 @@ wait_memory(struct fault *ft, unsigned *triesp)
 		return false;
 	pg = qpage_alloc_wait(k, 0);
 	if (pg == NULL)
-		return false;
+		return qpage_wait(k);
 	qpage_put(k, pg);
 	return true;
 }

@@ -60,6 +60,8 @@ void *ptree_next(struct ptree *t, uint64_t *ip);
  * a page is at the same index in whichever it is.
  */
 struct family {
+	struct vm *fa_vm;     /* [I] */
+	struct qlist fa_link; /* [vm_falock] */
 	struct qmutex fa_lock;
 	uint32_t fa_refs;        /* [a] objects */
 	struct qlist fa_entries; /* [f] whose e_anon is of it */
@@ -80,8 +82,37 @@ struct anon {
 /* In a_pages: nothing is here, whatever a_back has. */
 #define NO_PAGE ((void *)1)
 
+/* Is what a tree has a page? */
+static inline bool
+is_page(const void *p)
+{
+	return p != NULL && ((uintptr_t)p & 1) == 0;
+}
+
+/* In a_pages: it is on a swap disk, in that slot. */
+static inline void *
+swap_mark(uint64_t slot)
+{
+	return (void *)(uintptr_t)(slot << 2 | 3);
+}
+
+static inline bool
+is_swapped(const void *p)
+{
+	return ((uintptr_t)p & 3) == 3;
+}
+
+static inline uint64_t
+swap_slot(const void *p)
+{
+	return (uintptr_t)p >> 2;
+}
+
 /* An object of a family of its own, with a reference.  NULL: no memory. */
-struct anon *anon_create(bool shared, uint64_t end);
+struct anon *anon_create(struct vm *vm, bool shared, uint64_t end);
+/* The next family in turn, with a reference; NULL: none. */
+struct family *family_turn(struct vm *vm);
+void family_put(struct family *fa);
 /* An object that no entry has yet, with `a` (or nothing) beneath.  [f] */
 struct anon *anon_beside(struct family *fa, struct anon *back);
 /* Pages [i, i + n) of `from` go to `to`, which is empty.  -ENOMEM.  [f] */
@@ -96,8 +127,13 @@ void anon_put(struct quern *k, struct anon *a);
 void anon_get(struct anon *a);
 /* Has nobody else it, who would see what is stored? */
 bool anon_alone(struct anon *a);
-/* What is at `i`, from `a` down: NULL or NO_PAGE if nothing is; *op where. [f] */
-struct qpage *anon_find(struct anon *a, uint64_t i, struct anon **op);
+/* Has nobody but entries of map `m` it, or a copy of it?  [f] */
+bool anon_ours(const struct anon *a, const struct qvmmap *m);
+/*
+ * What is at `i`, from `a` down, and *op where: a page or a mark; NULL or
+ * NO_PAGE: nothing.  [f]
+ */
+void *anon_find(struct anon *a, uint64_t i, struct anon **op);
 /* Enter a page, which takes over the reference.  -ENOMEM.  [f] */
 int anon_enter(struct anon *a, uint64_t i, struct qpage *pg);
 /*
@@ -194,6 +230,8 @@ void entry_drop_anon(struct entry *e);
  * -ENOMEM.  [m] for writing
  */
 int entry_own(struct entry *e);
+/* The same if it costs nothing: those who had it are gone.  [m] for writing */
+void entry_tryown(struct entry *e);
 /* The highest free range of `len` bytes within [low, high); 0: none. */
 uint64_t entry_room(struct qvmmap *m, uint64_t len, uint64_t low,
     uint64_t high);
@@ -238,6 +276,12 @@ struct vm {
 	uint32_t vm_ratio;        /* [a] percent of RAM, for _NEVER */
 	uint64_t vm_committed;    /* [a] pages promised */
 	uint64_t vm_swap;         /* [a] pages of swap disks */
+	struct swap *vm_swapper;  /* [I] */
+	struct qreclaimer vm_reclaimer;
+	struct qmutex vm_falock;
+	struct qlist vm_families; /* [vm_falock] */
+	uint64_t vm_nfamily;      /* [vm_falock] */
+	uint32_t vm_hand;         /* [vm_flock] chain to unmap files of next */
 	bool (*vm_oom)(void *);   /* [I] once it is set; NULL */
 	void *vm_oomarg;
 };
@@ -390,6 +434,20 @@ bool map_may_lock(struct qvmmap *m, uint64_t n);
 
 /* Make sure that [addr, addr + len) is there, for reading or writing. */
 int fault_range(struct qvmmap *m, uint64_t addr, uint64_t len, unsigned access);
+
+/* ---- swap.c ----------------------------------------------------------------------- */
+
+int swap_init(struct vm *vm);
+void swap_fini(struct vm *vm);
+/*
+ * Bring back what is swapped out at `i` of `a`.  -ENOMEM; -EIO and the like: it
+ * can't be read.  [f]
+ */
+int swap_in(struct vm *vm, struct anon *a, uint64_t i, void *mark);
+/* A slot is free again. */
+void swap_free(struct vm *vm, uint64_t slot);
+/* Unmap, or swap out, up to `want` pages; how many.  Nothing may be locked. */
+uint64_t swap_pages(struct vm *vm, uint64_t want);
 
 /* copy.c */
 extern const struct quspace_ops vm_uspace_ops;

@@ -51,6 +51,7 @@ map_clip(struct qvmmap *m, uint64_t va)
 		return 0;
 	if (m->m_n >= QVM_MAXMAP)
 		return -Q_ENOMEM;
+	entry_tryown(e);
 	d = entry_dup(e, m, va, e->e_end);
 	if (d == NULL)
 		return -Q_ENOMEM;
@@ -237,6 +238,7 @@ map_remove(struct qvmmap *m, uint64_t start, uint64_t end, struct gone *g)
 	high = next != NULL ? next->e_start : QVM_TOP;
 	pmap_remove(m, start, end, low, high);
 	for (; e != next; e = entry_next(e)) {
+		entry_tryown(e);
 		if (e->e_anon == NULL || (e->e_flags & (E_SHARED | E_COPY)))
 			continue;
 		/* If it is all of the object, that goes as a whole. */
@@ -442,7 +444,8 @@ make_entry(struct request *rq)
 	if (rq->rq_fobj == NULL && (e->e_flags & E_SHARED) != 0) {
 		/* Whatever becomes of the mapping, this is what is shared. */
 		uint64_t i = e->e_start >> PAGE_SHIFT;
-		struct anon *a = anon_create(true, i + entry_pages(e));
+		struct anon *a = anon_create(e->e_map->m_vm, true,
+		    i + entry_pages(e));
 
 		if (a == NULL) {
 			entry_free(e);

@@ -219,6 +219,8 @@ vm_init(struct quern *k, void **statep)
 	qmutex_init(&vm->vm_flock, "mapped files");
 	for (i = 0; i < QARRAYLEN(vm->vm_fobj); i++)
 		qlist_init(&vm->vm_fobj[i]);
+	qmutex_init(&vm->vm_falock, "families");
+	qlist_init(&vm->vm_families);
 	error = qrandom_fill(k, &vm->vm_seed, sizeof(vm->vm_seed));
 	if (error == 0)
 		error = qproc_part_add(k, &spaces);
@@ -227,6 +229,11 @@ vm_init(struct quern *k, void **statep)
 		return error;
 	}
 	vm->vm_slot = (unsigned)error;
+	error = swap_init(vm);
+	if (error != 0) {
+		qfree(vm);
+		return error;
+	}
 	*statep = vm;
 	return 0;
 }
@@ -235,6 +242,7 @@ static void
 vm_fini(struct quern *k, void *state)
 {
 	(void)k;
+	swap_fini(state);
 	qfree(state);
 }
 

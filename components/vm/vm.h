@@ -21,6 +21,7 @@
 extern "C" {
 #endif
 
+struct qdisk;
 struct qvmmap;
 
 /* The component. */
@@ -188,6 +189,27 @@ uint64_t qvm_brk(struct qvmmap *m, uint64_t end);
  * At first some way below QVM_TOP.
  */
 void qvm_set_top(struct qvmmap *m, uint64_t top);
+
+/* ---- swap -------------------------------------------------------------------- */
+
+/* The most swap disks. */
+#define QVM_NSWAP 8u
+
+/*
+ * Use a disk for pages that are not needed; takes a reference.  All of it but
+ * the first page, which is left as it is.  -EINVAL (too small), -EBUSY (in use
+ * so), -EPERM (there are QVM_NSWAP), -ENOMEM.
+ */
+int qvm_swapon(struct quern *k, struct qdisk *d) QMUSTCHECK;
+
+/*
+ * Bring everything back from it and let go of it.  -EINVAL (not in use so),
+ * -ENOMEM, -EBUSY, -EIO: it stays.
+ */
+int qvm_swapoff(struct quern *k, struct qdisk *d) QMUSTCHECK;
+
+/* How many pages swap disks have, and how many of these are free. */
+void qvm_swapinfo(struct quern *k, uint64_t *totalp, uint64_t *freep);
 
 /* ---- what there is ----------------------------------------------------------- */
 

@@ -22,6 +22,7 @@ random_steps(struct kenv *e)
 {
 	struct model_config c = { .steps = steps_of(e, KMODEL_STEPS),
 		.ram = 4096,
+		.swap = 60,
 		.lazy = true };
 
 	/* On posix each number of vCPUs is another seed. */
@@ -34,7 +35,8 @@ static void
 random_hard(struct kenv *e)
 {
 	struct model_config c = { .steps = steps_of(e, KMODEL_STEPS / 4),
-		.ram = 256,
+		.ram = 200,
+		.swap = 200,
 		.fail = 20,
 		.lazy = true };
 
@@ -48,6 +50,7 @@ bug(struct kenv *e)
 	struct model_config c = { .steps = 20000,
 		.seed = quern_sim_random(e->sim, 1u << 30),
 		.ram = 4096,
+		.swap = 60,
 		.bug = *(const uint32_t *)e->arg,
 		.lazy = true };
 

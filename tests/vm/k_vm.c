@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <quern/block.h>
 #include <quern/tmpfs.h>
 #include <quern/vfs.h>
 
@@ -265,6 +266,56 @@ extents_body(struct vmtest *t)
 	KCHECK_EQ(t->e, t->w.mw_ops, ops);
 }
 
+/* ---- more than there is ------------------------------------------------------- */
+
+#define MORE 400u
+
+static void
+swap_body(struct vmtest *t)
+{
+	uint64_t a = map_at(t, 0, MORE, RW, ANON | Q_MAP_NORESERVE), total,
+		 left;
+	uint64_t f = map_at(t, 0, FPAGES, RW, Q_MAP_PRIVATE);
+	uint8_t b = 1;
+	struct qvmmap *c;
+	struct qdisk *d;
+	int error = 0;
+	unsigned i;
+
+	/* Without a disk the guest has no memory, and that is all. */
+	for (i = 0; i < MORE && error == 0; i++)
+		error = mstore(t->m, a + i * PG, &b, 1);
+	KCHECK_EQ(t->e, error, -Q_ENOMEM);
+	KCHECK_EQ(t->e, qdisk_ram(t->k, "swap", 600 * PG, &d), 0);
+	KCHECK_EQ(t->e, qvm_swapon(t->k, d), 0);
+	KCHECK_EQ(t->e, qvm_swapon(t->k, d), -Q_EBUSY);
+	for (i = 0; i < MORE; i++)
+		set_byte(t, t->m, a + i * PG, (uint8_t)(i * 7));
+	qvm_swapinfo(t->k, &total, &left);
+	KCHECK_EQ(t->e, total, 599);
+	KCHECK(t->e, left < 450);
+	KCHECK_EQ(t->e, qvm_fork(t->m, &c), 0);
+	for (i = 0; i < MORE; i++) {
+		KCHECK_EQ(t->e, byte_at(t, t->m, a + i * PG), (uint8_t)(i * 7));
+		if (i % 4 == 0)
+			set_byte(t, c, a + i * PG, 1);
+		if (i < FPAGES)
+			KCHECK_EQ(t->e, byte_at(t, c, f + i * PG), i + 1);
+	}
+	for (i = 0; i < MORE; i++)
+		KCHECK_EQ(t->e, byte_at(t, c, a + i * PG),
+		    i % 4 == 0 ? 1 : (uint8_t)(i * 7));
+	/* It does not fit into memory. */
+	KCHECK_EQ(t->e, qvm_swapoff(t->k, d), -Q_ENOMEM);
+	qvm_put(c);
+	KCHECK_EQ(t->e, qvm_unmap(t->m, a + 100 * PG, (MORE - 100) * PG), 0);
+	KCHECK_EQ(t->e, qvm_swapoff(t->k, d), 0);
+	for (i = 0; i < 100; i++)
+		KCHECK_EQ(t->e, byte_at(t, t->m, a + i * PG), (uint8_t)(i * 7));
+	KCHECK_EQ(t->e, qvm_swapoff(t->k, d), -Q_EINVAL);
+	qdisk_put(d);
+}
+
 /* ---- no memory ------------------------------------------------------------------ */
 
 /* What may fail at any allocation: a bit of everything, tried once each. */
@@ -403,6 +454,7 @@ CASE(fork, 1024)
 CASE(protect, 1024)
 CASE(heap, 1024)
 CASE(extents, 16384)
+CASE(swap, 300)
 
 const struct kcase kvm_cases[] = {
 	{ "anon", case_anon, 4, false, NULL },
@@ -411,6 +463,7 @@ const struct kcase kvm_cases[] = {
 	{ "protect", case_protect, 4, false, NULL },
 	{ "heap", case_heap, 4, false, NULL },
 	{ "extents", case_extents, 1, false, NULL },
+	{ "swap", case_swap, 2, false, NULL },
 	{ "nomem", case_nomem, 0, false, NULL },
 	{ NULL, NULL, 0, false, NULL },
 };

@@ -15,6 +15,8 @@
 
 #include <quern/abi/signal.h>
 
+#include <quern/block.h>
+
 #include <components/vm/impl.h>
 
 #include "model.h"
@@ -59,6 +61,8 @@ struct model {
 	struct qfile *f;
 	uint8_t *fdata;
 	uint64_t fsize;
+	struct qdisk *swap;
+	uint64_t swapped; /* or unmapped */
 	struct share share[SHARES];
 	struct space space[SPACES];
 	uint64_t step;
@@ -488,7 +492,7 @@ lose_page(struct model *o)
 				continue;
 			i = e->e_index + some(o, entry_pages(e));
 			pg = ptree_get(&a->a_back->a_pages, i);
-			if (pg == NULL || pg == NO_PAGE || qpage_mapped(pg) ||
+			if (!is_page(pg) || qpage_mapped(pg) ||
 			    ptree_get(&a->a_pages, i) != NULL)
 				continue;
 			qmutex_lock(&a->a_fam->fa_lock);
@@ -659,10 +663,20 @@ step(struct model *o)
 		op_advise(o, s);
 	else if (r < 36)
 		op_file(o);
-	else if (r < 37)
+	else if (r < 37 && some(o, 2) == 0)
 		qvm_refresh(s->m);
+	else if (r < 37)
+		o->swapped += swap_pages(vm_of(o->k), some(o, 20));
 	else
 		op_access(o, s, r < 70);
+	if (o->swap != NULL && some(o, 2000) == 0) {
+		int error = qvm_swapoff(o->k, o->swap);
+
+		note(o, NULL, "swapoff", 0, 0, 0, error);
+		KCHECK(o->e, error == 0 || error == -Q_ENOMEM);
+		if (error == 0)
+			KCHECK_EQ(o->e, qvm_swapon(o->k, o->swap), 0);
+	}
 	if (o->c->bug == BUG_COLLAPSE && some(o, 50) == 0)
 		lose_page(o);
 	if (o->step % 64 == 0 || o->trace)
@@ -679,6 +693,10 @@ in_kernel(void *arg)
 	mworld_set(o->k, &o->w);
 	o->file.tf_e = o->e;
 	o->file.tf_k = o->k;
+	if (o->c->swap != 0 &&
+	    KCHECK_EQ(o->e,
+		qdisk_ram(o->k, "swap", (o->c->swap + 1) * PG, &o->swap), 0))
+		KCHECK_EQ(o->e, qvm_swapon(o->k, o->swap), 0);
 	o->file.tf_disk = mworld_alloc(&o->w, TF_PAGES * PG);
 	o->file.tf_bug = o->c->bug == BUG_FREE;
 	if (!tfile_init(&o->file, &o->f))
@@ -695,6 +713,11 @@ in_kernel(void *arg)
 			qvm_put(o->space[i].m);
 			unmap_model(o, &o->space[i], 0, WPAGES);
 		}
+	KCHECK(o->e, o->step < 10000 || o->swapped > 100);
+	if (o->swap != NULL) {
+		KCHECK_EQ(o->e, qvm_swapoff(o->k, o->swap), 0);
+		qdisk_put(o->swap);
+	}
 	qfile_put(o->f);
 	tfile_fini(&o->file);
 	mworld_free(&o->w, o->fdata);

@@ -18,6 +18,7 @@ struct model_config {
 	uint64_t steps;
 	uint64_t seed;
 	uint64_t ram;  /* pages */
+	uint64_t swap; /* pages; 0: none */
 	uint32_t fail; /* one in so many updates of the host fails */
 	uint32_t bug;
 	bool lazy;

@@ -271,6 +271,9 @@ vnode_setattr(struct qvnode *v, const struct qvattr *a)
 	if ((a->va_set & QVA_SIZE) != 0) {
 		if (a->va_size > v->v_fs->fs_maxsize)
 			return -Q_EFBIG;
+		error = seal_check_size(v, a->va_size);
+		if (error != 0)
+			return error;
 		if (a->va_size < v->v_size)
 			error = qpcache_truncate(v, a->va_size);
 		else

@@ -144,7 +144,10 @@ vnode_fallocate(struct qvnode *v, uint32_t mode, uint64_t off, uint64_t len)
 	uint64_t end = off + len, size = v->v_size;
 	int error;
 
-	error = drop_privileges(v, qproc_current());
+	error = seal_check_write(v,
+	    (mode & Q_FALLOC_FL_KEEP_SIZE) != 0 ? 0 : end);
+	if (error == 0)
+		error = drop_privileges(v, qproc_current());
 	if (error != 0)
 		return error;
 	if (op == Q_FALLOC_FL_PUNCH_HOLE || op == Q_FALLOC_FL_ZERO_RANGE)

@@ -442,6 +442,9 @@ vnode_fcntl(struct qfile *f, struct qsys *s, int cmd, uint64_t arg)
 	case Q_F_OFD_SETLK:
 	case Q_F_OFD_SETLKW:
 		return range_lock(f, s, cmd, arg);
+	case Q_F_ADD_SEALS:
+	case Q_F_GET_SEALS:
+		return seal_fcntl(f, cmd, arg);
 	case Q_F_GETLEASE:
 		return Q_F_UNLCK;
 	case Q_F_SETLEASE: /* leases are not to be had */

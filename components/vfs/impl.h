@@ -248,6 +248,12 @@ void mount_fini(struct vfs *vf);
 bool mount_tryget(struct qmount *m);
 void mount_get(struct qmount *m);
 void mount_put(struct qmount *m);
+/*
+ * mount.c: a new file system that is mounted nowhere, with a reference, the last
+ * of which ends it.
+ */
+int mount_floating(struct vfs *vf, const char *source, const char *type,
+    struct qmount **mp);
 
 /* Wait until mounts that are being unmounted are so, or not.  Sleeps. */
 void mount_settle(struct vfs *vf);
@@ -323,6 +329,12 @@ int open_at(struct quern_proc *p, const struct qpath *at, uint32_t flags,
 int open_make(struct quern_proc *p, const struct qpath *at, uint32_t flags,
     const struct qfile_ops *ops, uint32_t mode, struct qfile **fp);
 int file_stat(struct qfile *f, struct q_stat *st);
+/* memfd.c: may it be written to, up to `end`; have that size?  [v_lock] */
+int seal_check_write(struct qvnode *v, uint64_t end);
+int seal_check_size(struct qvnode *v, uint64_t size);
+/* Mappings that allow stores; `new`: -EPERM if it is sealed. */
+int seal_writers(struct qvnode *v, int n, bool new);
+int64_t seal_fcntl(struct qfile *f, int cmd, uint64_t arg);
 /* mmap.c: fo_mmap of regular files. */
 int file_mmap(struct qfile *f, struct qmmap *mm);
 /* calls.c: fallocate(2), checked; v_lock is held for writing. */

@@ -78,6 +78,12 @@ file_punch(void *obj, uint64_t off, uint64_t len)
 	return error;
 }
 
+static int
+file_writers(void *obj, int n, bool new)
+{
+	return seal_writers(obj, n, new);
+}
+
 static const struct qpager_ops disk_ops = { .pr_letgo = file_letgo,
 	.pr_size = file_size,
 	.pr_page = file_page,
@@ -92,7 +98,8 @@ static const struct qpager_ops memory_ops = { .pr_letgo = file_letgo,
 	.pr_size = file_size,
 	.pr_page = file_page,
 	.pr_find = file_find,
-	.pr_punch = file_punch };
+	.pr_punch = file_punch,
+	.pr_writers = file_writers };
 
 int
 file_mmap(struct qfile *f, struct qmmap *mm)

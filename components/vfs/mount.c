@@ -522,6 +522,30 @@ mount_new(struct vfs *vf, const char *source, const struct qpath *at,
 }
 
 int
+mount_floating(struct vfs *vf, const char *source, const char *type,
+    struct qmount **mp)
+{
+	struct qdentry *root;
+	struct qfs *fs;
+	int error;
+
+	qmutex_lock(&vf->vf_mounting);
+	error = make_fs(vf, source, type, 0, "", &fs, &root);
+	qmutex_unlock(&vf->vf_mounting);
+	if (error != 0)
+		return error;
+	error = mount_make(vf, fs, root, source, 0, mp);
+	dentry_put(root); /* the mount has its own */
+	if (error != 0) {
+		fs_put(vf, fs);
+		return error;
+	}
+	mount_get(*mp);
+	__atomic_store_n(&(*mp)->m_gone, MOUNT_LAZY, __ATOMIC_SEQ_CST);
+	return 0;
+}
+
+int
 qvfs_mount(struct quern *k, const char *source, const struct qpath *at,
     const char *type, uint32_t ms, const char *options)
 {

@@ -158,6 +158,8 @@ write_locked(struct qfile *f, struct qvnode *v, struct quio *u)
 		return 0;
 	error = limit_size(f, v, u);
 	if (error == 0)
+		error = seal_check_write(v, (uint64_t)u->u_off + u->u_resid);
+	if (error == 0)
 		error = drop_privileges(v, qproc_current());
 	if (error != 0)
 		return error;

@@ -159,6 +159,7 @@ struct qvnew {
 #define QV_NOSEC      4096u  /* known to have no security.capability */
 #define QV_LINKABLE   8192u  /* made by O_TMPFILE: a name may be made for it */
 #define QV_LISTED     16384u /* it is on fs_dirty */
+#define QV_SEALABLE   32768u /* of memfd_create: has seals */
 
 /* A file's cached pages; pcache.h. */
 struct qpcache {
@@ -196,16 +197,18 @@ struct qvnode {
 
 	struct qrwlock v_lock;
 	struct qpcache v_pages;
-	int32_t v_writers;    /* [a] opens for writing; < 0: executed */
-	struct qlist v_hash;  /* [fs_vlock] */
-	struct qlist v_all;   /* [fs_vlock] */
-	struct qlist v_dirty; /* [fs_vlock] fs_dirty */
-	uint64_t v_dirtied;   /* [fs_vlock] when it became dirty */
-	uint64_t v_sync;      /* [fs_vlock] last that needn't see it */
-	uint32_t v_nwrite;    /* [a] threads in vnode_write */
-	char *v_link;         /* [a] symlinks: contents, once read */
-	void *v_locks;        /* [a] struct qflocks, once there were any */
-	void *v_watches;      /* [a] inotify's */
+	int32_t v_writers;     /* [a] opens for writing; < 0: executed */
+	struct qlist v_hash;   /* [fs_vlock] */
+	struct qlist v_all;    /* [fs_vlock] */
+	struct qlist v_dirty;  /* [fs_vlock] fs_dirty */
+	uint64_t v_dirtied;    /* [fs_vlock] when it became dirty */
+	uint64_t v_sync;       /* [fs_vlock] last that needn't see it */
+	uint32_t v_nwrite;     /* [a] threads in vnode_write */
+	char *v_link;          /* [a] symlinks: contents, once read */
+	void *v_locks;         /* [a] struct qflocks, once there were any */
+	void *v_watches;       /* [a] inotify's */
+	uint32_t v_seals;      /* [pc_lock] Q_F_SEAL_*; added under v_lock */
+	uint32_t v_mapwriters; /* [pc_lock] mappings that allow stores */
 	void *v_special; /* [a] what a fifo, socket or device is in memory */
 	struct qepoch_entry v_epoch;
 };

@@ -391,7 +391,7 @@ entry_dup(const struct entry *e, struct qvmmap *m, uint64_t start, uint64_t end)
 		if ((d->e_flags & E_WRITER) != 0)
 			/* There is one, so this is no news to anybody. */
 			(void)d->e_fobj->fo_ops->pr_writers(d->e_fobj->fo_obj,
-			    1);
+			    1, false);
 		qmutex_lock(&d->e_fobj->fo_lock);
 		qlist_append(&d->e_fobj->fo_entries, &d->e_flink);
 		qmutex_unlock(&d->e_fobj->fo_lock);
@@ -409,7 +409,7 @@ entry_free(struct entry *e)
 		qmutex_unlock(&e->e_fobj->fo_lock);
 		if ((e->e_flags & E_WRITER) != 0)
 			(void)e->e_fobj->fo_ops->pr_writers(e->e_fobj->fo_obj,
-			    -1);
+			    -1, false);
 		fobj_put(e->e_fobj);
 	}
 	if (e->e_file != NULL)

@@ -396,7 +396,8 @@ ask_file(struct request *rq)
 		return error;
 	if (shared && (rq->rq_max & Q_PROT_WRITE) != 0 &&
 	    rq->rq_fobj->fo_ops->pr_writers != NULL) {
-		error = rq->rq_fobj->fo_ops->pr_writers(rq->rq_fobj->fo_obj, 1);
+		error = rq->rq_fobj->fo_ops->pr_writers(rq->rq_fobj->fo_obj, 1,
+		    true);
 		if (error == -Q_EPERM && (rq->rq_prot & Q_PROT_WRITE) == 0) {
 			rq->rq_max &= ~(unsigned)Q_PROT_WRITE;
 			error = 0;
@@ -571,7 +572,8 @@ qvm_map_named(struct qvmmap *m, uint64_t *addr, uint64_t len, unsigned prot,
 	}
 	gone_free(&g);
 	if (rq.rq_writer)
-		(void)rq.rq_fobj->fo_ops->pr_writers(rq.rq_fobj->fo_obj, -1);
+		(void)rq.rq_fobj->fo_ops->pr_writers(rq.rq_fobj->fo_obj, -1,
+		    false);
 	if (rq.rq_fobj != NULL)
 		fobj_put(rq.rq_fobj);
 	if (error != 0)

@@ -73,6 +73,10 @@
 #define Q_MADV_HWPOISON        100
 #define Q_MADV_SOFT_OFFLINE    101
 
+#define Q_MFD_CLOEXEC       0x1
+#define Q_MFD_ALLOW_SEALING 0x2
+#define Q_MFD_HUGETLB       0x4
+
 #define Q_OVERCOMMIT_GUESS  0
 #define Q_OVERCOMMIT_ALWAYS 1
 #define Q_OVERCOMMIT_NEVER  2

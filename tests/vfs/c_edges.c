@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/xattr.h>
@@ -891,7 +892,62 @@ default_acl(struct conf *c)
 	c_user(c, 0, 0);
 }
 
+/* Files of memfd_create, and what seals keep from being done. */
+static void
+memory_files(struct conf *c)
+{
+	char name[300], buf[5];
+	int fd;
+
+	memset(name, 'n', sizeof(name));
+	name[250] = '\0';
+	IS(c, SYS(c, SYS_memfd_create, name, 0), -EINVAL);
+	IS(c, SYS(c, SYS_memfd_create, "x", 0x4000), -EINVAL);
+	name[249] = '\0';
+	fd = (int)SYS(c, SYS_memfd_create, name, MFD_CLOEXEC);
+	TRUE(c, fd >= 0);
+	IS(c, SYS(c, SYS_fcntl, fd, F_GETFD), FD_CLOEXEC);
+	IS(c, SYS(c, SYS_fcntl, fd, F_GETFL), O_RDWR | 0100000);
+	IS(c, SYS(c, SYS_fcntl, fd, F_GET_SEALS), F_SEAL_SEAL);
+	IS(c, SYS(c, SYS_fcntl, fd, F_ADD_SEALS, F_SEAL_WRITE), -EPERM);
+	IS(c, c_write(c, fd, "hello", 5), 5);
+	IS(c, c_pread(c, fd, buf, 5, 0), 5);
+	TRUE(c, memcmp(buf, "hello", 5) == 0);
+	OK(c, c_close(c, fd));
+}
+
+static void
+seals(struct conf *c)
+{
+	int fd = (int)SYS(c, SYS_memfd_create, "sealed", MFD_ALLOW_SEALING);
+
+	TRUE(c, fd >= 0);
+	IS(c, SYS(c, SYS_fcntl, fd, F_GET_SEALS), 0);
+	IS(c, c_write(c, fd, "hello", 5), 5);
+	IS(c, SYS(c, SYS_fcntl, fd, F_ADD_SEALS, 0x1000), -EINVAL);
+	OK(c, SYS(c, SYS_fcntl, fd, F_ADD_SEALS, F_SEAL_SHRINK));
+	IS(c, SYS(c, SYS_ftruncate, fd, 4), -EPERM);
+	OK(c, SYS(c, SYS_ftruncate, fd, 5));
+	OK(c, SYS(c, SYS_ftruncate, fd, 8));
+	OK(c, SYS(c, SYS_fcntl, fd, F_ADD_SEALS, F_SEAL_GROW));
+	IS(c, SYS(c, SYS_ftruncate, fd, 9), -EPERM);
+	IS(c, c_pwrite(c, fd, "abc", 3, 6), -EPERM);
+	IS(c, c_pwrite(c, fd, "ab", 2, 6), 2);
+	IS(c, SYS(c, SYS_fallocate, fd, 0, 0, 100), -EPERM);
+	IS(c, SYS(c, SYS_fcntl, fd, F_GET_SEALS), F_SEAL_SHRINK | F_SEAL_GROW);
+	OK(c, SYS(c, SYS_fcntl, fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SEAL));
+	IS(c, c_pwrite(c, fd, "a", 1, 0), -EPERM);
+	IS(c,
+	    SYS(c, SYS_fallocate, fd,
+		FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4),
+	    -EPERM);
+	IS(c, SYS(c, SYS_fcntl, fd, F_ADD_SEALS, 0), -EPERM);
+	OK(c, c_close(c, fd));
+}
+
 const struct conf_case conf_edges[] = {
+	{ "memory files", memory_files, CONF_DATA },
+	{ "seals", seals, CONF_DATA },
 	{ "seeking far", seeks, CONF_DATA },
 	{ "far positions", positions, CONF_DATA },
 	{ "odd vectors", vectors, CONF_DATA },

@@ -65,10 +65,10 @@ struct qpager_ops {
 
 	/*
 	 * Shared mappings that allow stores, or may come to, are more by `n`.
-	 * `new`: -EPERM refuses it (a seal); others are parts or copies of
+	 * `first`: -EPERM refuses it (a seal); others are parts or copies of
 	 * those that there are.  Does not sleep.  NULL: 0.
 	 */
-	int (*pr_writers)(void *obj, int n, bool new);
+	int (*pr_writers)(void *obj, int n, bool first);
 };
 
 /* mm_kind */

@@ -332,8 +332,8 @@ int file_stat(struct qfile *f, struct q_stat *st);
 /* memfd.c: may it be written to, up to `end`; have that size?  [v_lock] */
 int seal_check_write(struct qvnode *v, uint64_t end);
 int seal_check_size(struct qvnode *v, uint64_t size);
-/* Mappings that allow stores; `new`: -EPERM if it is sealed. */
-int seal_writers(struct qvnode *v, int n, bool new);
+/* Mappings that allow stores; `first`: -EPERM if it is sealed. */
+int seal_writers(struct qvnode *v, int n, bool first);
 int64_t seal_fcntl(struct qfile *f, int cmd, uint64_t arg);
 /* mmap.c: fo_mmap of regular files. */
 int file_mmap(struct qfile *f, struct qmmap *mm);

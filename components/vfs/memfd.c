@@ -59,12 +59,13 @@ seal_check_size(struct qvnode *v, uint64_t size)
 }
 
 int
-seal_writers(struct qvnode *v, int n, bool new)
+seal_writers(struct qvnode *v, int n, bool first)
 {
 	int error = 0;
 
 	qspin_lock(&v->v_pages.pc_lock);
-	if (new && (v->v_seals & (Q_F_SEAL_WRITE | Q_F_SEAL_FUTURE_WRITE)) != 0)
+	if (first &&
+	    (v->v_seals & (Q_F_SEAL_WRITE | Q_F_SEAL_FUTURE_WRITE)) != 0)
 		error = -Q_EPERM;
 	else
 		v->v_mapwriters += (uint32_t)n;

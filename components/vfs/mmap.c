@@ -79,9 +79,9 @@ file_punch(void *obj, uint64_t off, uint64_t len)
 }
 
 static int
-file_writers(void *obj, int n, bool new)
+file_writers(void *obj, int n, bool first)
 {
-	return seal_writers(obj, n, new);
+	return seal_writers(obj, n, first);
 }
 
 static const struct qpager_ops disk_ops = { .pr_letgo = file_letgo,

@@ -18,6 +18,8 @@
 #	FUZZERS		libFuzzer programs
 #	NOSAN, NOTSAN	programs not run under any sanitizer, the thread sanitizer
 #	RUNS		programs of bin/ that those of the directory run
+#	GUESTS		static programs g_NAME.c of libc's alone, to run as guests
+#			and on the host: never with a sanitizer
 #
 # Programs in tests/ are linked with the units before localising, and so reach
 # their internals; they see the whole source tree as <kernel/impl.h>.
@@ -137,6 +139,20 @@ $(foreach s,$(srcs.$1),$(call compile_rule,$(call \
 endef
 $(foreach d,$(test_dirs),$(eval $(call test_rules,$d)))
 $(foreach p,$(linked),$(eval $(call link_rule,$B/$p,$p,$(parts.$p))))
+
+# --- guests -----------------------------------------------------------------
+
+guest_flags = -std=gnu11 -D_GNU_SOURCE -O1 -g -Wall -Wextra -static -pthread
+guest_progs := $(foreach d,$(test_dirs),$(addprefix $B/$d/,$(GUESTS.$d)))
+$(foreach d,$(test_dirs),$(if $(GUESTS.$d),$(eval dirs += $B/$d)))
+
+# $(call guest_rule,directory,program)
+define guest_rule
+$B/$1/$2: $1/$2.c $(wildcard $1/guest.h)
+	$$(call say,GUEST,$$@)
+	$$(Q)$$(CC) $$(guest_flags) -o $$@ $$<
+endef
+$(foreach d,$(test_dirs),$(foreach p,$(GUESTS.$d),$(eval $(call guest_rule,$d,$p))))
 
 # --- examples/ --------------------------------------------------------------
 

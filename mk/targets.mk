@@ -34,7 +34,9 @@ test_env = MAKE='$(MAKE)' CC='$(CC)' PKG_CONFIG='$(PKG_CONFIG)' \
 
 # What the programs of these names run.
 runs_of = $(filter $(bin_progs),$(foreach d,$(sort $(foreach p,$1,$(DIR.$p))),\
-	$(addprefix $B/bin/,$(RUNS.$d))))
+	$(addprefix $B/bin/,$(RUNS.$d)))) \
+	$(foreach d,$(sort $(foreach p,$1,$(DIR.$p))),$(addprefix \
+	$B/$d/,$(GUESTS.$d)))
 
 test: $(addprefix $B/,$(run_progs)) $(call runs_of,$(run_progs)) \
     $(if $(run_shells),all)

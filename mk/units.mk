@@ -21,7 +21,7 @@
 
 unit_vars := SRCS USES EXPORT DESC PUBLIC SYSCALLS PKGS HOST FLAGS LIBS
 prog_vars := MAN PROGS SHELL_TESTS SLOW BENCHES SOAK FUZZERS NOSAN NOTSAN ALONE \
-	RUNS
+	RUNS GUESTS
 all_vars  := $(unit_vars) $(prog_vars)
 
 define nl

@@ -128,6 +128,7 @@ make_kernel(struct boot *b)
 		.panic = on_panic,
 		.arg = b,
 		.log_level = QUERN_LOG_WARN,
+		.trace_calls = o->o_trace != NULL,
 	};
 	int error;
 

@@ -155,10 +155,9 @@ struct lproc {
 
 /* What the next delivery does about an interrupted call. */
 enum lrestart {
-	LR_NONE = 0, /* not in a call, or it is over */
+	LR_NONE = 0, /* not in a call, or it is over whatever happens */
 	LR_ALWAYS,   /* SA_RESTART decides */
-	LR_NOHAND,   /* -EINTR if there is a handler */
-	LR_NEVER
+	LR_NOHAND    /* -EINTR if there is a handler */
 };
 
 /* A guest thread. */

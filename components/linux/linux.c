@@ -45,6 +45,19 @@ linux_of(struct quern *k)
 	return qcomponent_state(k, &qlinux);
 }
 
+/*
+ * The components of extended state, of which the host has said how long they are:
+ * all that programs may use, but tile data (bit 18).
+ */
+static uint64_t
+xsave_mask(void)
+{
+	uint32_t low, high;
+
+	__asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+	return low & ~(UINT32_C(1) << 18);
+}
+
 static int
 linux_init(struct quern *k, void **statep)
 {
@@ -56,6 +69,8 @@ linux_init(struct quern *k, void **statep)
 		return -Q_ENOMEM;
 	l->l_k = k;
 	l->l_xsave = qguest_xsave(k);
+	if (l->l_xsave != 0)
+		l->l_xmask = xsave_mask();
 	qspin_init(&l->l_lock);
 	qlist_init(&l->l_procs);
 	for (i = 0; i < LINUX_HASH; i++) {

@@ -489,7 +489,7 @@ lsig_deliver(struct lthread *lt)
 		;
 	if (more < 0)
 		return false;
-	if (lt->lt_restart == LR_ALWAYS || lt->lt_restart == LR_NOHAND)
+	if (lt->lt_restart != LR_NONE)
 		lt->lt_again = true;
 	if (lt->lt_restore) {
 		lt->lt_restore = false;

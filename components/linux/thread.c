@@ -137,7 +137,7 @@ restart_class(const struct lthread *lt)
 	case NR_EPOLL_PWAIT2:
 	case NR_RT_SIGTIMEDWAIT:
 	case LT_NOCALL:
-		return LR_NEVER;
+		return LR_NONE;
 	default:
 		return LR_ALWAYS;
 	}
@@ -154,15 +154,14 @@ guest_call(struct lthread *lt, struct quern_proc *p)
 
 	lt->lt_nr = (uint32_t)f->f_reg[RAX];
 	ret = qsys_dispatch(&s, lt->lt_nr);
-	if (qunlikely(ret == -Q_EINTR)) {
+	if (qunlikely(ret == -Q_EINTR))
 		lt->lt_restart = restart_class(lt);
-		/* Nobody has anything to tell: it was woken for nothing. */
-		if (lt->lt_restart != LR_NEVER &&
-		    !__atomic_load_n(&lt->lt_thread->t_alert, __ATOMIC_SEQ_CST))
-			lt->lt_again = true;
-	}
-	if (qlikely(!lt->lt_again))
+	/* If it may be made again its number stays where it is. */
+	if (qlikely(lt->lt_restart == LR_NONE))
 		f->f_reg[RAX] = (uint64_t)ret;
+	/* Nobody has anything to tell: it was woken for nothing. */
+	else if (!__atomic_load_n(&lt->lt_thread->t_alert, __ATOMIC_SEQ_CST))
+		lt->lt_again = true;
 }
 
 /*

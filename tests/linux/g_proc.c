@@ -1,0 +1,413 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Processes: fork, exec, wait, groups, sessions. */
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "guest.h"
+
+extern char **environ;
+
+static void
+tell_status(const char *what, int status)
+{
+	if (WIFEXITED(status))
+		say("%s: exited %d", what, WEXITSTATUS(status));
+	else if (WIFSIGNALED(status))
+		say("%s: killed %d", what, WTERMSIG(status));
+	else if (WIFSTOPPED(status))
+		say("%s: stopped %d", what, WSTOPSIG(status));
+	else if (WIFCONTINUED(status))
+		say("%s: continued", what);
+	else
+		say("%s: status %x", what, status);
+}
+
+static void
+test_fork(void)
+{
+	int status, i, value = 1, p[2];
+	pid_t pid;
+	char c;
+
+	for (i = 0; i < 5; i++) {
+		pid = fork();
+		if (pid == 0)
+			_exit(i * 50);
+		TRUE(waitpid(pid, &status, 0) == pid);
+		tell_status("child", status);
+	}
+	RESULT(waitpid(-1, &status, 0));
+	RESULT(pipe(p));
+	pid = fork();
+	if (pid == 0) {
+		value = 2;
+		TRUE(getppid() != 1 && value == 2);
+		put(p[1]);
+		_exit(0);
+	}
+	TRUE(read(p[0], &c, 1) == 1 && c == 'x');
+	TRUE(wait(&status) == pid);
+	TRUE(value == 1);
+	close(p[0]);
+	close(p[1]);
+}
+
+static void
+test_deaths(void)
+{
+	static const int sigs[] = { SIGKILL, SIGTERM, SIGSEGV, SIGUSR1,
+		SIGALRM };
+	volatile int *null = NULL;
+	int status;
+	size_t i;
+	pid_t pid;
+
+	for (i = 0; i < sizeof sigs / sizeof sigs[0]; i++) {
+		pid = fork();
+		if (pid == 0) {
+			kill(getpid(), sigs[i]);
+			_exit(99);
+		}
+		waitpid(pid, &status, 0);
+		tell_status("by signal", status);
+	}
+	pid = fork();
+	if (pid == 0) {
+		*null = 1;
+		_exit(99);
+	}
+	waitpid(pid, &status, 0);
+	tell_status("null", status);
+	pid = fork();
+	if (pid == 0)
+		abort();
+	waitpid(pid, &status, 0);
+	tell_status("abort", status);
+	pid = fork();
+	if (pid == 0) {
+		__asm__ volatile("ud2");
+		_exit(99);
+	}
+	waitpid(pid, &status, 0);
+	tell_status("ud2", status);
+	pid = fork();
+	if (pid == 0) {
+		__asm__ volatile(
+		    "xor %%edx, %%edx; xor %%ecx, %%ecx; div %%ecx" ::
+			: "eax", "ecx", "edx");
+		_exit(99);
+	}
+	waitpid(pid, &status, 0);
+	tell_status("div", status);
+	pid = fork();
+	if (pid == 0) {
+		__asm__ volatile("hlt");
+		_exit(99);
+	}
+	waitpid(pid, &status, 0);
+	tell_status("hlt", status);
+}
+
+static void
+test_wait(void)
+{
+	int status = 0;
+	siginfo_t si;
+	pid_t pid, pid2;
+	int p[2];
+	char c;
+
+	RESULT(pipe(p));
+	pid = fork();
+	if (pid == 0) {
+		TRUE(read(p[0], &c, 1) == 1);
+		_exit(17);
+	}
+	RESULT(waitpid(pid, &status, WNOHANG));
+	RESULT(waitpid(pid + 1000, &status, 0));
+	RESULT(waitpid(-getpgrp(), &status, WNOHANG));
+	memset(&si, 1, sizeof si);
+	RESULT(waitid(P_PID, (id_t)pid, &si, WEXITED | WNOHANG));
+	TRUE(si.si_pid == 0 && si.si_signo == 0);
+	RESULT(waitid(P_PID, (id_t)pid, &si, 0));
+	put(p[1]);
+	RESULT(waitid(P_PID, (id_t)pid, &si, WEXITED | WNOWAIT));
+	TRUE(si.si_pid == pid && si.si_signo == SIGCHLD);
+	say("code %d status %d", si.si_code, si.si_status);
+	RESULT(waitid(P_ALL, 0, &si, WEXITED));
+	TRUE(si.si_pid == pid);
+	RESULT(waitid(P_ALL, 0, &si, WEXITED));
+	pid = fork();
+	if (pid == 0) {
+		for (;;)
+			pause();
+	}
+	kill(pid, SIGSTOP);
+	TRUE(waitpid(pid, &status, WUNTRACED) == pid);
+	tell_status("stop", status);
+	RESULT(waitpid(pid, &status, WUNTRACED | WNOHANG));
+	kill(pid, SIGCONT);
+	TRUE(waitpid(pid, &status, WCONTINUED) == pid);
+	tell_status("cont", status);
+	kill(pid, SIGTERM);
+	TRUE(waitpid(pid, &status, 0) == pid);
+	tell_status("term", status);
+	/* Those of a group, and of another. */
+	pid = fork();
+	if (pid == 0) {
+		setpgid(0, 0);
+		_exit(1);
+	}
+	setpgid(pid, pid);
+	pid2 = fork();
+	if (pid2 == 0)
+		_exit(2);
+	TRUE(waitpid(-pid, &status, 0) == pid);
+	TRUE(waitpid(0, &status, 0) == pid2);
+	tell_status("group", status);
+	close(p[0]);
+	close(p[1]);
+}
+
+static void
+test_orphan(void)
+{
+	int p[2], status;
+	pid_t pid, me = getpid();
+	char c;
+
+	RESULT(prctl(PR_SET_CHILD_SUBREAPER, 1));
+	RESULT(pipe(p));
+	pid = fork();
+	if (pid == 0) {
+		if (fork() == 0) {
+			TRUE(read(p[0], &c, 1) == 1);
+			TRUE(getppid() == me);
+			_exit(5);
+		}
+		_exit(4);
+	}
+	TRUE(waitpid(pid, &status, 0) == pid);
+	tell_status("parent", status);
+	put(p[1]);
+	TRUE(wait(&status) > 0);
+	tell_status("orphan", status);
+	RESULT(prctl(PR_SET_CHILD_SUBREAPER, 0));
+	signal(SIGCHLD, SIG_IGN);
+	if (fork() == 0)
+		_exit(0);
+	RESULT(wait(&status));
+	signal(SIGCHLD, SIG_DFL);
+	close(p[0]);
+	close(p[1]);
+}
+
+static void
+test_groups(void)
+{
+	int status;
+	pid_t pid;
+
+	pid = fork();
+	if (pid == 0) {
+		RESULT(setpgid(0, 0));
+		TRUE(getpgrp() == getpid());
+		RESULT(setsid()); /* leads a group */
+		if (fork() == 0) {
+			TRUE(setsid() == getpid());
+			TRUE(getsid(0) == getpid() && getpgrp() == getpid());
+			RESULT(setpgid(0, 0));
+			RESULT(setpgid(1, 1));
+			_exit(0);
+		}
+		wait(NULL);
+		_exit(0);
+	}
+	waitpid(pid, &status, 0);
+	tell_status("groups", status);
+	RESULT(getpgid(-1));
+	RESULT(getsid(99999));
+	RESULT(kill(99999, 0));
+	RESULT(kill(getpid(), 0));
+	RESULT(kill(getpid(), 65));
+	RESULT(kill(-99999, SIGTERM));
+}
+
+static int
+clone_body(void *arg)
+{
+	*(int *)arg = 77;
+	return 3;
+}
+
+static void
+test_clone(void)
+{
+	static char stack[65536] __attribute__((aligned(16)));
+	int value = 0, status;
+	pid_t pid, tid = 0;
+
+	pid = vfork();
+	if (pid == 0) {
+		value = 5;
+		_exit(6);
+	}
+	TRUE(value == 5);
+	waitpid(pid, &status, 0);
+	tell_status("vfork", status);
+	pid = clone(clone_body, stack + sizeof stack,
+	    CLONE_VM | CLONE_VFORK | SIGCHLD, &value);
+	TRUE(pid > 0 && value == 77);
+	waitpid(pid, &status, 0);
+	tell_status("clone", status);
+	pid = clone(clone_body, stack + sizeof stack,
+	    CLONE_PARENT_SETTID | SIGURG, &value, &tid);
+	TRUE(pid == tid);
+	RESULT(waitpid(pid, &status, WNOHANG)); /* not a SIGCHLD child */
+	TRUE(waitpid(pid, &status, __WALL) == pid);
+	tell_status("clone 2", status);
+	RESULT(clone(clone_body, stack + sizeof stack, CLONE_THREAD, NULL));
+	RESULT(clone(clone_body, stack + sizeof stack, CLONE_SIGHAND, NULL));
+	RESULT(syscall(SYS_clone3, NULL, 0));
+	RESULT(syscall(SYS_clone3, NULL, 88));
+}
+
+static const char *
+make_file(const char *text, mode_t mode)
+{
+	static char path[256];
+	const char *tmp = getenv("TMPDIR");
+	int fd;
+
+	snprintf(path, sizeof path, "%s/g_proc.XXXXXX",
+	    tmp != NULL ? tmp : "/tmp");
+	fd = mkstemp(path);
+	TRUE(fd >= 0 && write(fd, text, strlen(text)) > 0);
+	fchmod(fd, mode);
+	close(fd);
+	return path;
+}
+
+static void
+test_exec(const char *self)
+{
+	char *argv[] = { "again", "one", "", "three", NULL };
+	char *envp[] = { "A=1", "B=", NULL };
+	char line[512];
+	const char *file;
+	int status, fd;
+	pid_t pid;
+
+	pid = fork();
+	if (pid == 0) {
+		fd = open("/", O_RDONLY | O_CLOEXEC);
+		dup2(fd, 20);
+		fcntl(21, F_GETFD);
+		dup2(fd, 21);
+		fcntl(21, F_SETFD, FD_CLOEXEC);
+		signal(SIGUSR1, SIG_IGN);
+		signal(SIGUSR2, (void (*)(int))(void *)tell_status);
+		execve(self, argv, envp);
+		_exit(99);
+	}
+	waitpid(pid, &status, 0);
+	tell_status("exec", status);
+	RESULT(execve("/nonexistent", argv, envp));
+	RESULT(execve("/", argv, envp));
+	RESULT(execve("", argv, envp));
+	RESULT(syscall(SYS_execve, NULL, argv, envp));
+	RESULT(syscall(SYS_execve, self, 1, envp));
+	file = make_file("garbage\n", 0644);
+	RESULT(execve(file, argv, envp));
+	chmod(file, 0755);
+	RESULT(execve(file, argv, envp));
+	unlink(file);
+	snprintf(line, sizeof line, "#!%s --script\n", self);
+	file = make_file(line, 0755);
+	pid = fork();
+	if (pid == 0) {
+		argv[0] = "script";
+		execve(file, argv, envp);
+		_exit(98);
+	}
+	waitpid(pid, &status, 0);
+	tell_status("script", status);
+	unlink(file);
+	argv[0] = "spawned";
+	if (posix_spawn(&pid, self, NULL, NULL, argv, envp) != 0)
+		say("spawn failed");
+	waitpid(pid, &status, 0);
+	tell_status("spawn", status);
+}
+
+/* The other side of test_exec. */
+static int
+execed(int argc, char **argv)
+{
+	struct sigaction sa;
+	int i;
+
+	for (i = 0; i < argc; i++)
+		say("arg %d: '%s'", i,
+		    strchr(argv[i], '/') != NULL ? "a path" : argv[i]);
+	for (i = 0; environ[i] != NULL; i++)
+		say("env %d: '%s'", i, environ[i]);
+	RESULT(fcntl(20, F_GETFD));
+	RESULT(fcntl(21, F_GETFD));
+	sigaction(SIGUSR1, NULL, &sa);
+	TRUE(sa.sa_handler == SIG_IGN || strcmp(argv[0], "again") != 0);
+	sigaction(SIGUSR2, NULL, &sa);
+	TRUE(sa.sa_handler == SIG_DFL);
+	return 42;
+}
+
+static void
+test_limits(void)
+{
+	struct rlimit rl = { 20, 20 };
+	struct rusage ru;
+	int status;
+	pid_t pid;
+
+	pid = fork();
+	if (pid == 0) {
+		RESULT(setrlimit(RLIMIT_NOFILE, &rl));
+		RESULT(dup2(0, 25));
+		RESULT(dup2(0, 19));
+		rl.rlim_cur = 30;
+		RESULT(setrlimit(RLIMIT_NOFILE, &rl));
+		_exit(0);
+	}
+	waitpid(pid, &status, 0);
+	RESULT(getrusage(RUSAGE_SELF, &ru));
+	RESULT(getrusage(RUSAGE_CHILDREN, &ru));
+	RESULT(getrusage(7, &ru));
+	RESULT(getpriority(PRIO_PROCESS, 0));
+	RESULT(setpriority(PRIO_PROCESS, 0, 5));
+	RESULT(getpriority(PRIO_PROCESS, 0));
+}
+
+int
+main(int argc, char **argv)
+{
+	if (strcmp(argv[0], "again") == 0 || strcmp(argv[0], "spawned") == 0 ||
+	    (argc > 1 && strcmp(argv[1], "--script") == 0))
+		return execed(argc, argv);
+	test_fork();
+	test_deaths();
+	test_wait();
+	test_orphan();
+	test_groups();
+	test_clone();
+	test_exec(argv[0]);
+	test_limits();
+	return 0;
+}

@@ -1,0 +1,496 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Signals: actions, masks, queues, frames, interrupted calls. */
+#include <fcntl.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/select.h>
+#include <sys/signalfd.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <ucontext.h>
+
+#include "guest.h"
+
+static volatile int count, last, last_code, last_value;
+static sigjmp_buf jump;
+
+static void
+on_count(int sig)
+{
+	count++;
+	last = sig;
+}
+
+static void
+on_info(int sig, siginfo_t *si, void *ctx)
+{
+	(void)ctx;
+	count++;
+	last = sig;
+	last_code = si->si_code;
+	last_value = si->si_value.sival_int;
+	say("got %d code %d", sig, si->si_code);
+}
+
+static void
+action(int sig, void (*fn)(int, siginfo_t *, void *), int flags)
+{
+	struct sigaction sa = { .sa_sigaction = fn,
+		.sa_flags = flags | SA_SIGINFO };
+
+	sigaction(sig, &sa, NULL);
+}
+
+static void
+simple(int sig, int flags)
+{
+	struct sigaction sa = { .sa_handler = on_count, .sa_flags = flags };
+
+	sigaction(sig, &sa, NULL);
+}
+
+static void
+test_basic(void)
+{
+	sigset_t set, old;
+	struct sigaction sa;
+
+	simple(SIGUSR1, 0);
+	raise(SIGUSR1);
+	TRUE(count == 1 && last == SIGUSR1);
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	RESULT(sigprocmask(SIG_BLOCK, &set, &old));
+	raise(SIGUSR1);
+	raise(SIGUSR1);
+	TRUE(count == 1);
+	sigpending(&set);
+	TRUE(sigismember(&set, SIGUSR1));
+	RESULT(sigprocmask(SIG_SETMASK, &old, NULL));
+	TRUE(count == 2);
+	simple(SIGUSR2, SA_RESETHAND);
+	raise(SIGUSR2);
+	TRUE(count == 3);
+	sigaction(SIGUSR2, NULL, &sa);
+	TRUE(sa.sa_handler == SIG_DFL);
+	RESULT(sigaction(SIGKILL, &sa, NULL));
+	RESULT(sigaction(SIGSTOP, &sa, NULL));
+	RESULT(sigaction(0, NULL, &sa));
+	RESULT(sigaction(65, NULL, &sa));
+	sigfillset(&set);
+	RESULT(sigprocmask(SIG_SETMASK, &set, NULL));
+	sigprocmask(SIG_SETMASK, NULL, &set);
+	TRUE(!sigismember(&set, SIGKILL) && !sigismember(&set, SIGSTOP));
+	sigprocmask(SIG_SETMASK, &old, NULL);
+	RESULT(sigprocmask(77, &old, NULL));
+	count = 0;
+}
+
+static void
+test_queue(void)
+{
+	union sigval v;
+	sigset_t set, old;
+	siginfo_t si;
+	struct timespec ts = { 0, 10000000 };
+	int i;
+
+	action(SIGRTMIN, on_info, 0);
+	action(SIGRTMIN + 1, on_info, 0);
+	sigemptyset(&set);
+	sigaddset(&set, SIGRTMIN);
+	sigaddset(&set, SIGRTMIN + 1);
+	sigprocmask(SIG_BLOCK, &set, &old);
+	for (i = 0; i < 3; i++) {
+		v.sival_int = 10 + i;
+		sigqueue(getpid(), SIGRTMIN + 1, v);
+		v.sival_int = 20 + i;
+		sigqueue(getpid(), SIGRTMIN, v);
+	}
+	for (i = 0; i < 2; i++) {
+		TRUE(sigwaitinfo(&set, &si) == SIGRTMIN);
+		say("value %d code %d", si.si_value.sival_int, si.si_code);
+		TRUE(si.si_pid == getpid());
+	}
+	sigprocmask(SIG_SETMASK, &old, NULL);
+	TRUE(count == 4);
+	count = 0;
+	sigprocmask(SIG_BLOCK, &set, &old);
+	RESULT(sigtimedwait(&set, &si, &ts));
+	sigprocmask(SIG_SETMASK, &old, NULL);
+}
+
+static void
+test_mask_in_handler(void)
+{
+	simple(SIGUSR1, SA_NODEFER);
+	raise(SIGUSR1);
+	TRUE(count == 1);
+	count = 0;
+}
+
+static void
+on_fault(int sig, siginfo_t *si, void *ctx)
+{
+	ucontext_t *uc = ctx;
+
+	(void)uc;
+	say("fault %d code %d addr %s", sig, si->si_code,
+	    (uintptr_t)si->si_addr < 4096         ? "low" :
+		(uintptr_t)si->si_addr >> 47 == 0 ? "user" :
+						    "high");
+	siglongjmp(jump, 1);
+}
+
+static void
+test_faults(void)
+{
+	char *p = mmap(NULL, 8192, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+	    0);
+
+	action(SIGSEGV, on_fault, 0);
+	action(SIGBUS, on_fault, 0);
+	action(SIGILL, on_fault, 0);
+	action(SIGFPE, on_fault, 0);
+	action(SIGTRAP, on_fault, 0);
+	if (sigsetjmp(jump, 1) == 0)
+		*(volatile int *)8 = 1;
+	if (sigsetjmp(jump, 1) == 0)
+		*(volatile char *)p = 1;
+	if (sigsetjmp(jump, 1) == 0)
+		(void)*(volatile char *)0x8000000000000000ul;
+	if (sigsetjmp(jump, 1) == 0)
+		((void (*)(void))p)();
+	if (sigsetjmp(jump, 1) == 0)
+		__asm__ volatile("ud2");
+	if (sigsetjmp(jump, 1) == 0)
+		__asm__ volatile("int3");
+	if (sigsetjmp(jump, 1) == 0)
+		__asm__ volatile("hlt");
+	if (sigsetjmp(jump, 1) == 0)
+		__asm__ volatile(
+		    "xor %%edx, %%edx; xor %%ecx, %%ecx; div %%ecx" ::
+			: "eax", "ecx", "edx");
+	munmap(p, 8192);
+	if (sigsetjmp(jump, 1) == 0)
+		(void)*(volatile char *)p;
+	signal(SIGTRAP, SIG_DFL);
+}
+
+static void
+on_skip(int sig, siginfo_t *si, void *ctx)
+{
+	ucontext_t *uc = ctx;
+
+	(void)sig;
+	(void)si;
+	/* Over the two bytes of ud2, and another result. */
+	uc->uc_mcontext.gregs[REG_RIP] += 2;
+	uc->uc_mcontext.gregs[REG_RAX] = 1234;
+}
+
+static void
+test_frame(void)
+{
+	double d[4] = { 1.5, 2.5, 3.5, 4.5 }, e[4];
+	long rax;
+
+	action(SIGILL, on_skip, 0);
+	__asm__ volatile("movupd (%2), %%xmm5\n"
+			 "movupd 16(%2), %%xmm11\n"
+			 "mov $1, %%eax\n"
+			 "ud2\n"
+			 "movupd %%xmm5, (%1)\n"
+			 "movupd %%xmm11, 16(%1)\n"
+			 : "=&a"(rax)
+			 : "r"(e), "r"(d)
+			 : "xmm5", "xmm11", "memory");
+	TRUE(rax == 1234);
+	TRUE(memcmp(d, e, sizeof d) == 0);
+}
+
+static volatile double spoil;
+
+static void
+on_float(int sig)
+{
+	(void)sig;
+	spoil = spoil * 3.25 + 1.0;
+	__asm__ volatile("pcmpeqd %%xmm5, %%xmm5\n"
+			 "pcmpeqd %%xmm0, %%xmm0\n" ::
+			     : "xmm0", "xmm5");
+	count++;
+}
+
+static void
+test_float(void)
+{
+	struct sigaction sa = { .sa_handler = on_float };
+	struct itimerval it = { { 0, 500 }, { 0, 500 } };
+	double x = 0;
+	long i;
+
+	sigaction(SIGALRM, &sa, NULL);
+	setitimer(ITIMER_REAL, &it, NULL);
+	while (count < 20) {
+		x = 0;
+		for (i = 1; i < 20000; i++)
+			x += 1.0 / (double)i;
+		if (x < 10.48 || x > 10.5) {
+			say("sum is wrong");
+			break;
+		}
+	}
+	memset(&it, 0, sizeof it);
+	setitimer(ITIMER_REAL, &it, NULL);
+	TRUE(x > 10.48 && x < 10.5);
+	count = 0;
+}
+
+static char altstack[65536];
+
+static void
+on_alt(int sig)
+{
+	char here;
+	stack_t ss;
+
+	(void)sig;
+	TRUE(&here >= altstack && &here < altstack + sizeof altstack);
+	sigaltstack(NULL, &ss);
+	say("ss_flags %d", ss.ss_flags);
+	RESULT(sigaltstack(&ss, NULL));
+}
+
+static void
+test_altstack(void)
+{
+	stack_t ss = { .ss_sp = altstack, .ss_size = sizeof altstack }, old;
+	struct sigaction sa = { .sa_handler = on_alt, .sa_flags = SA_ONSTACK };
+
+	RESULT(sigaltstack(&ss, &old));
+	say("old flags %d", old.ss_flags);
+	sigaction(SIGUSR1, &sa, NULL);
+	raise(SIGUSR1);
+	ss.ss_size = 100;
+	RESULT(sigaltstack(&ss, NULL));
+	ss.ss_flags = 0x40;
+	RESULT(sigaltstack(&ss, NULL));
+	ss.ss_flags = SS_DISABLE;
+	RESULT(sigaltstack(&ss, NULL));
+	sigaltstack(NULL, &ss);
+	say("flags %d", ss.ss_flags);
+}
+
+/* Have a child send us a signal once we sleep, and end. */
+static pid_t
+poke(int sig, int us)
+{
+	pid_t me = getpid(), pid = fork();
+
+	if (pid == 0) {
+		usleep((useconds_t)us);
+		kill(me, sig);
+		_exit(0);
+	}
+	return pid;
+}
+
+static void
+test_restart(void)
+{
+	struct timespec ts = { 5, 0 }, rem = { 0, 0 };
+	struct pollfd pfd;
+	int p[2], status;
+	pid_t pid;
+	char c;
+
+	RESULT(pipe(p));
+	simple(SIGUSR1, 0);
+	pid = poke(SIGUSR1, 20000);
+	RESULT(read(p[0], &c, 1));
+	waitpid(pid, &status, 0);
+	/* With SA_RESTART the read goes on, until there is something. */
+	simple(SIGUSR1, SA_RESTART);
+	pid = fork();
+	if (pid == 0) {
+		usleep(20000);
+		kill(getppid(), SIGUSR1);
+		usleep(20000);
+		put(p[1]);
+		_exit(0);
+	}
+	RESULT(read(p[0], &c, 1));
+	waitpid(pid, &status, 0);
+	/* These never do. */
+	pfd.fd = p[0];
+	pfd.events = POLLIN;
+	pid = poke(SIGUSR1, 20000);
+	RESULT(poll(&pfd, 1, 5000));
+	waitpid(pid, &status, 0);
+	pid = poke(SIGUSR1, 20000);
+	RESULT(nanosleep(&ts, &rem));
+	TRUE(rem.tv_sec == 4);
+	waitpid(pid, &status, 0);
+	pid = poke(SIGUSR1, 20000);
+	RESULT(pause());
+	waitpid(pid, &status, 0);
+	/* An ignored signal ends nothing, a stop neither. */
+	signal(SIGUSR1, SIG_IGN);
+	pid = fork();
+	if (pid == 0) {
+		usleep(10000);
+		kill(getppid(), SIGUSR1);
+		usleep(10000);
+		put(p[1]);
+		_exit(0);
+	}
+	RESULT(poll(&pfd, 1, 5000));
+	RESULT(read(p[0], &c, 1));
+	waitpid(pid, &status, 0);
+	pid = fork();
+	if (pid == 0) {
+		_exit(read(p[0], &c, 1) == 1 ? c : 1);
+	}
+	usleep(10000);
+	kill(pid, SIGSTOP);
+	waitpid(pid, &status, WUNTRACED);
+	kill(pid, SIGCONT);
+	usleep(10000);
+	put(p[1]);
+	waitpid(pid, &status, 0);
+	TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 'x');
+	/* wait4 is restarted, too. */
+	simple(SIGUSR1, SA_RESTART);
+	pid = fork();
+	if (pid == 0) {
+		usleep(10000);
+		kill(getppid(), SIGUSR1);
+		usleep(10000);
+		_exit(8);
+	}
+	TRUE(waitpid(pid, &status, 0) == pid);
+	simple(SIGUSR1, 0);
+	pid = fork();
+	if (pid == 0) {
+		usleep(10000);
+		kill(getppid(), SIGUSR1);
+		usleep(30000);
+		_exit(8);
+	}
+	RESULT(waitpid(pid, &status, 0));
+	waitpid(pid, &status, 0);
+	close(p[0]);
+	close(p[1]);
+	count = 0;
+}
+
+static void
+test_suspend(void)
+{
+	struct timespec ts = { 5, 0 };
+	sigset_t block, empty, old;
+	pid_t pid;
+
+	simple(SIGUSR1, 0);
+	sigemptyset(&block);
+	sigemptyset(&empty);
+	sigaddset(&block, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &block, &old);
+	raise(SIGUSR1);
+	TRUE(count == 0);
+	RESULT(sigsuspend(&empty));
+	TRUE(count == 1);
+	sigprocmask(SIG_SETMASK, NULL, &empty);
+	TRUE(sigismember(&empty, SIGUSR1));
+	sigemptyset(&empty);
+	pid = poke(SIGUSR1, 10000);
+	RESULT(ppoll(NULL, 0, &ts, &empty));
+	TRUE(count == 2);
+	waitpid(pid, NULL, 0);
+	raise(SIGUSR1);
+	RESULT(pselect(0, NULL, NULL, NULL, &ts, &empty));
+	TRUE(count == 3);
+	sigprocmask(SIG_SETMASK, &old, NULL);
+	count = 0;
+}
+
+static void
+test_child(void)
+{
+	int status;
+	pid_t pid;
+
+	action(SIGCHLD, on_info, SA_RESTART);
+	pid = fork();
+	if (pid == 0)
+		_exit(3);
+	waitpid(pid, &status, 0);
+	TRUE(count == 1);
+	pid = fork();
+	if (pid == 0)
+		for (;;)
+			pause();
+	kill(pid, SIGSTOP);
+	waitpid(pid, &status, WUNTRACED);
+	kill(pid, SIGKILL);
+	waitpid(pid, &status, 0);
+	say("children told %d", count);
+	action(SIGCHLD, on_info, SA_RESTART | SA_NOCLDSTOP | SA_NOCLDWAIT);
+	count = 0;
+	pid = fork();
+	if (pid == 0)
+		_exit(3);
+	RESULT(waitpid(pid, &status, 0));
+	signal(SIGCHLD, SIG_DFL);
+	count = 0;
+}
+
+static void
+test_signalfd(void)
+{
+	struct signalfd_siginfo ssi;
+	struct pollfd pfd;
+	sigset_t set, old;
+	int fd;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	sigaddset(&set, SIGRTMIN);
+	sigprocmask(SIG_BLOCK, &set, &old);
+	fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+	TRUE(fd >= 0);
+	RESULT(read(fd, &ssi, sizeof ssi));
+	pfd.fd = fd;
+	pfd.events = POLLIN;
+	RESULT(poll(&pfd, 1, 0));
+	raise(SIGUSR1);
+	RESULT(poll(&pfd, 1, 0));
+	RESULT(read(fd, &ssi, 10));
+	RESULT(read(fd, &ssi, sizeof ssi));
+	say("ssi %u code %d", ssi.ssi_signo, ssi.ssi_code);
+	TRUE(ssi.ssi_pid == (uint32_t)getpid());
+	RESULT(read(fd, &ssi, sizeof ssi));
+	close(fd);
+	sigprocmask(SIG_SETMASK, &old, NULL);
+}
+
+int
+main(void)
+{
+	test_basic();
+	test_queue();
+	test_mask_in_handler();
+	test_faults();
+	test_frame();
+	test_float();
+	test_altstack();
+	test_restart();
+	test_suspend();
+	test_child();
+	test_signalfd();
+	return 0;
+}

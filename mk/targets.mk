@@ -2,7 +2,7 @@
 #
 # The targets of `make help` that build something.
 
-.PHONY: all libs tests test check check-quick soak fuzz fuzz-run bench demo \
+.PHONY: all libs tests test check check-quick soak fuzz fuzz-run bench demo hello \
     tidy graph install
 
 bin_progs := $(addprefix $B/,$(bins))
@@ -80,7 +80,10 @@ bench: $(addprefix $B/,$(bench_progs))
 
 # --- the rest ---------------------------------------------------------------
 
-demo: $B/examples/hello/hello
+demo: $B/bin/vkernel $B/bin/quern
+	@sh mk/demo.sh $(abspath $B)
+
+hello: $B/examples/hello/hello
 	@sh examples/hello/run.sh $<
 
 # What the scripts have to know of the units, one record a line:

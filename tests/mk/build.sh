@@ -152,7 +152,7 @@ ok '... runs what there is' built 't_kernel *2 passed' 'shell.sh *1 passed' \
     'SKIP: no reason'
 ok 'test, one program' run_make test TESTS=t_kernel
 not '... and no other' built t_plain
-ok 'demo' run_make demo
+ok 'hello' run_make hello
 ok '... prints' built '^42$'
 ok 'bench' run_make bench
 ok '... writes rows' test "$(cut -f 1 build/bench/base.tsv | xargs)" = \

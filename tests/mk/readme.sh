@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# The program in the README is examples/hello/hello.c, which `make demo` and the
+# The program in the README is examples/hello/hello.c, which `make hello` and the
 # installation test build and run.
 
 . "${QUERN_TOP:-.}/tests/mk/tree.sh"

@@ -99,7 +99,7 @@ advise_entry(struct entry *e, uint64_t start, uint64_t end, int advice)
 		return discard(e, start, end);
 	case Q_MADV_FREE:
 		/* It may be gone at once. */
-		if (!is_private_anon(e))
+		if (!is_private_anon(e) || (e->e_flags & E_LOCKED) != 0)
 			return -Q_EINVAL;
 		return discard(e, start, end);
 	case Q_MADV_COLD:
@@ -215,19 +215,32 @@ advise_files(struct qvmmap *m, uint64_t start, uint64_t end, int advice)
 	return error == 0 && hole ? -Q_ENOMEM : error;
 }
 
-/* Touch all of it. */
+/*
+ * Touch all of it, from mapping to mapping.  -ENOMEM: a hole; -EINVAL: what may
+ * not be accessed so; -EFAULT: behind the end of a file.
+ */
 static int
-advise_populate(struct qvmmap *m, uint64_t start, uint64_t end, unsigned access)
+advise_populate(struct qvmmap *m, uint64_t start, uint64_t end, bool write)
 {
-	bool whole;
-	int error;
+	unsigned need = write ? Q_PROT_WRITE : Q_PROT_READ, prot;
+	uint64_t at = start, stop;
+	struct entry *e;
+	int error = 0;
 
-	qrw_rdlock(&m->m_lock);
-	whole = map_covers(m, start, end);
-	qrw_rdunlock(&m->m_lock);
-	if (!whole)
-		return -Q_ENOMEM;
-	error = fault_range(m, start, end - start, access);
+	while (at < end && error == 0) {
+		qrw_rdlock(&m->m_lock);
+		e = entry_at(m, at);
+		prot = e != NULL ? e->e_prot : 0;
+		stop = e != NULL && e->e_end < end ? e->e_end : end;
+		qrw_rdunlock(&m->m_lock);
+		if (e == NULL)
+			return -Q_ENOMEM;
+		if ((prot & need) == 0)
+			return -Q_EINVAL;
+		error = fault_range(m, at, stop - at,
+		    write ? QVM_WRITE : QVM_READ);
+		at = stop;
+	}
 	return error;
 }
 
@@ -248,8 +261,8 @@ qvm_advise(struct qvmmap *m, uint64_t addr, uint64_t len, int advice)
 
 	if (advice == Q_MADV_HWPOISON || advice == Q_MADV_SOFT_OFFLINE)
 		return -Q_EPERM;
-	if (!is_advice(advice) || (addr & PAGE_MASK) != 0 || len > QVM_TOP ||
-	    addr > QVM_TOP)
+	if (!is_advice(advice) || (addr & PAGE_MASK) != 0 ||
+	    (len != 0 && end <= addr))
 		return -Q_EINVAL;
 	if (len == 0)
 		return 0;
@@ -257,7 +270,7 @@ qvm_advise(struct qvmmap *m, uint64_t addr, uint64_t len, int advice)
 		return advise_files(m, addr, end, advice);
 	if (advice == Q_MADV_POPULATE_READ || advice == Q_MADV_POPULATE_WRITE)
 		return advise_populate(m, addr, end,
-		    advice == Q_MADV_POPULATE_READ ? QVM_READ : QVM_WRITE);
+		    advice == Q_MADV_POPULATE_WRITE);
 	gone_init(&g);
 	qrw_wrlock(&m->m_lock);
 	if (flags_of(advice, &set, &clear)) {
@@ -287,7 +300,7 @@ QSYS(madvise)
 int
 qvm_sync(struct qvmmap *m, uint64_t addr, uint64_t len, unsigned flags)
 {
-	uint64_t end = addr + page_up(len);
+	uint64_t end = addr + page_up(len); /* which may wrap to nothing */
 	struct part pa = { .pa_end = addr };
 	struct fobj *fo;
 	bool hole = false;
@@ -298,7 +311,7 @@ qvm_sync(struct qvmmap *m, uint64_t addr, uint64_t len, unsigned flags)
 	    (addr & PAGE_MASK) != 0 ||
 	    (flags & (Q_MS_ASYNC | Q_MS_SYNC)) == (Q_MS_ASYNC | Q_MS_SYNC))
 		return -Q_EINVAL;
-	if (len > QVM_TOP || addr > QVM_TOP)
+	if (end < addr)
 		return -Q_ENOMEM;
 	while (error == 0 && pa.pa_end < end &&
 	    next_part(m, pa.pa_end, end, &pa, &hole) != 0) {
@@ -354,10 +367,12 @@ count_unlocked(struct qvmmap *m, uint64_t start, uint64_t end)
 	return n;
 }
 
-/* Lock, or unlock, a range. */
+/* Lock, or unlock, a range, as far as there is no hole. */
 static int
 lock_range(struct qvmmap *m, uint64_t start, uint64_t end, uint32_t set)
 {
+	uint64_t stop = start;
+	struct entry *e;
 	struct gone g;
 	int error = 0;
 
@@ -366,20 +381,25 @@ lock_range(struct qvmmap *m, uint64_t start, uint64_t end, uint32_t set)
 	if ((set & E_LOCKED) != 0 &&
 	    !map_may_lock(m, count_unlocked(m, start, end)))
 		error = -Q_ENOMEM;
-	else if (!map_covers(m, start, end))
-		error = -Q_ENOMEM;
-	if (error == 0)
-		error = change_flags(m, start, end, set,
+	while (error == 0 && stop < end && (e = entry_at(m, stop)) != NULL)
+		stop = e->e_end < end ? e->e_end : end;
+	if (error == 0 && stop > start)
+		error = change_flags(m, start, stop, set,
 		    (E_LOCKED | E_ONFAULT) & ~set);
+	if (error == 0 && stop < end)
+		error = -Q_ENOMEM;
 	map_join(m, start, end, &g);
 	qrw_wrunlock(&m->m_lock);
 	gone_free(&g);
 	return error;
 }
 
-/* How a mapping is touched to have its pages: not what may not be accessed. */
+/*
+ * Touch all that is mapped, to have it in memory.  -ENOMEM: some may not be
+ * accessed, or is behind the end of a file; `on`: go on then.
+ */
 static int
-touch_all(struct qvmmap *m, uint64_t start, uint64_t end)
+touch_all(struct qvmmap *m, uint64_t start, uint64_t end, bool on)
 {
 	uint64_t at = start, stop;
 	unsigned prot, shared;
@@ -399,13 +419,13 @@ touch_all(struct qvmmap *m, uint64_t start, uint64_t end)
 		prot = e->e_prot;
 		shared = e->e_flags & E_SHARED;
 		qrw_rdunlock(&m->m_lock);
-		error = prot == Q_PROT_NONE ?
-		    0 :
-		    fault_range(m, at, stop - at,
-			(prot & Q_PROT_WRITE) != 0 && shared == 0 ? QVM_WRITE :
-								    QVM_READ);
-		/* Behind a file's end there is nothing to be locked. */
-		if (error != 0)
+		error = -Q_EFAULT;
+		if (prot != Q_PROT_NONE)
+			error = fault_range(m, at, stop - at,
+			    (prot & Q_PROT_WRITE) != 0 && shared == 0 ?
+				QVM_WRITE :
+				QVM_READ);
+		if (error != 0 && !on)
 			return error == -Q_EFAULT ? -Q_ENOMEM : error;
 		at = stop;
 	}
@@ -428,7 +448,7 @@ do_lock(struct qsys *s, uint32_t set)
 		return 0;
 	error = lock_range(m, addr, end, set);
 	if (error == 0 && set == E_LOCKED)
-		error = touch_all(m, addr, end);
+		error = touch_all(m, addr, end, false);
 	return error;
 }
 
@@ -500,7 +520,7 @@ QSYS(mlockall)
 	error = lock_all(m, (flags & Q_MCL_CURRENT) != 0 ? how : 0,
 	    (flags & Q_MCL_FUTURE) != 0 ? how : 0);
 	if (error == 0 && (flags & Q_MCL_CURRENT) != 0 && how == E_LOCKED)
-		(void)touch_all(m, QVM_LOW, QVM_TOP);
+		(void)touch_all(m, QVM_LOW, QVM_TOP, true);
 	return error;
 }
 

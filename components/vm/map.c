@@ -9,6 +9,13 @@
  */
 #include "impl.h"
 
+/* Those that MAP_SHARED_VALIDATE lets pass; no file can do MAP_SYNC. */
+#define KNOWN_FLAGS                                                            \
+	(Q_MAP_TYPE | Q_MAP_FIXED | Q_MAP_ANONYMOUS | Q_MAP_32BIT |            \
+	    Q_MAP_GROWSDOWN | Q_MAP_DENYWRITE | Q_MAP_EXECUTABLE |             \
+	    Q_MAP_LOCKED | Q_MAP_NORESERVE | Q_MAP_POPULATE | Q_MAP_NONBLOCK | \
+	    Q_MAP_STACK | Q_MAP_HUGETLB)
+
 #define STACK_LIMIT ((uint64_t)8 << 20)
 
 uint64_t
@@ -511,35 +518,64 @@ place(struct request *rq, struct gone *g)
 	return 0;
 }
 
-/* Are the arguments such as mmap(2) takes? */
+/* Is there something to be mapped, of a size that there is? */
 static int
-check_request(struct request *rq, uint64_t len)
+check_size(struct request *rq, uint64_t len)
 {
-	unsigned type = rq->rq_flags & Q_MAP_TYPE;
-
 	if (len == 0 || (rq->rq_off & PAGE_MASK) != 0)
 		return -Q_EINVAL;
 	if (len > QVM_TOP)
 		return -Q_ENOMEM;
 	rq->rq_len = page_up(len);
+	return rq->rq_file != NULL && rq->rq_off > INT64_MAX - rq->rq_len ?
+	    -Q_EOVERFLOW :
+	    0;
+}
+
+/* Are the flags such as mmap(2) takes? */
+static int
+check_flags(const struct request *rq)
+{
+	unsigned type = rq->rq_flags & Q_MAP_TYPE;
+
 	if (type != Q_MAP_SHARED && type != Q_MAP_PRIVATE &&
 	    type != Q_MAP_SHARED_VALIDATE)
 		return -Q_EINVAL;
 	if ((rq->rq_flags & Q_MAP_HUGETLB) != 0)
 		return -Q_ENOMEM; /* of those pages there are none */
-	if (rq->rq_file == NULL)
-		return (rq->rq_flags & Q_MAP_GROWSDOWN) != 0 &&
-			type != Q_MAP_PRIVATE ?
-		    -Q_EINVAL :
-		    0;
-	if ((rq->rq_flags & Q_MAP_GROWSDOWN) != 0)
+	if ((rq->rq_flags & Q_MAP_GROWSDOWN) != 0 &&
+	    (type != Q_MAP_PRIVATE || rq->rq_file != NULL))
 		return -Q_EINVAL;
-	if (rq->rq_off > INT64_MAX - rq->rq_len)
-		return -Q_EOVERFLOW;
-	return type == Q_MAP_SHARED_VALIDATE &&
-		(rq->rq_flags & Q_MAP_SYNC) != 0 ?
-	    -Q_EOPNOTSUPP :
-	    0;
+	if (type != Q_MAP_SHARED_VALIDATE)
+		return 0;
+	/* Every flag is known, or it is refused. */
+	if (rq->rq_file == NULL)
+		return -Q_EINVAL;
+	return (rq->rq_flags & ~(unsigned)KNOWN_FLAGS) != 0 ? -Q_EOPNOTSUPP : 0;
+}
+
+/* All that can be said before the mapping has a place for good. */
+static int
+check_request(struct request *rq, uint64_t len)
+{
+	struct qvmmap *m = rq->rq_map;
+	uint64_t addr = rq->rq_addr;
+	int error;
+
+	error = check_size(rq, len);
+	if (error == 0 &&
+	    (rq->rq_file != NULL ||
+		(rq->rq_flags & (Q_MAP_FIXED | Q_MAP_FIXED_NOREPLACE)) != 0)) {
+		/* Where comes first, and is looked at again. */
+		qrw_rdlock(&m->m_lock);
+		error = map_place(m, &addr, rq->rq_len, rq->rq_flags);
+		qrw_rdunlock(&m->m_lock);
+	}
+	if (error == 0)
+		error = check_flags(rq);
+	if (error == 0 && rq->rq_file != NULL)
+		error = ask_file(rq);
+	return error;
 }
 
 int
@@ -560,8 +596,6 @@ qvm_map_named(struct qvmmap *m, uint64_t *addr, uint64_t len, unsigned prot,
 	int error;
 
 	error = check_request(&rq, len);
-	if (error == 0 && f != NULL)
-		error = ask_file(&rq);
 	gone_init(&g);
 	if (error == 0) {
 		qrw_wrlock(&m->m_lock);
@@ -686,35 +720,33 @@ int
 qvm_protect(struct qvmmap *m, uint64_t addr, uint64_t len, unsigned prot)
 {
 	unsigned grows = prot & (Q_PROT_GROWSDOWN | Q_PROT_GROWSUP);
+	uint64_t end = addr + page_up(len);
 	struct entry *e;
 	struct gone g;
-	int error;
+	int error = 0;
 
 	prot &= ~grows;
-	error = check_range(addr, &len);
-	if (error != 0)
-		return (addr & PAGE_MASK) != 0 ? error : -Q_ENOMEM;
+	if ((addr & PAGE_MASK) != 0)
+		return -Q_EINVAL;
+	if (len == 0)
+		return 0;
+	if (end <= addr)
+		return -Q_ENOMEM;
 	if ((grows & Q_PROT_GROWSUP) != 0 ||
 	    (prot &
 		~(unsigned)(Q_PROT_READ | Q_PROT_WRITE | Q_PROT_EXEC |
 		    Q_PROT_SEM)) != 0)
 		return -Q_EINVAL;
 	prot &= ~(unsigned)Q_PROT_SEM;
-	if (len == 0)
-		return 0;
 	gone_init(&g);
 	qrw_wrlock(&m->m_lock);
 	e = entry_from(m, addr);
-	if (e != NULL && grows != 0) {
-		if ((e->e_flags & E_GROWSDOWN) == 0)
-			error = -Q_EINVAL;
-		else if (e->e_start < addr) {
-			len += addr - e->e_start;
-			addr = e->e_start;
-		}
-	}
+	if (e != NULL && grows != 0 && (e->e_flags & E_GROWSDOWN) == 0)
+		error = -Q_EINVAL;
+	else if (e != NULL && grows != 0 && e->e_start < addr)
+		addr = e->e_start;
 	if (error == 0)
-		error = protect_range(m, addr, addr + len, prot, &g);
+		error = protect_range(m, addr, end, prot, &g);
 	qrw_wrunlock(&m->m_lock);
 	gone_free(&g);
 	return error;

@@ -36,18 +36,6 @@ check_limits(const struct entry *e, uint64_t n)
 	return 0;
 }
 
-/* The one mapping that has all of [addr, addr + len), or why not. */
-static int
-find_whole(struct remap *rm, struct entry **ep)
-{
-	struct entry *e = entry_at(rm->rm_map, rm->rm_old);
-
-	if (e == NULL || rm->rm_oldlen > e->e_end - rm->rm_old)
-		return -Q_EFAULT;
-	*ep = e;
-	return 0;
-}
-
 /* Have the mapping that ends with the old range reach further, where it is. */
 static int
 grow_in_place(struct remap *rm, struct entry *e)
@@ -67,7 +55,7 @@ grow_in_place(struct remap *rm, struct entry *e)
 
 /* A second view of what is shared, for an old length of 0. */
 static int
-make_second(struct remap *rm)
+make_second(struct remap *rm, unsigned fixed)
 {
 	struct qvmmap *m = rm->rm_map;
 	struct entry *e = entry_at(m, rm->rm_old), *d;
@@ -77,9 +65,20 @@ make_second(struct remap *rm)
 		return -Q_EFAULT;
 	if ((e->e_flags & E_SHARED) == 0)
 		return -Q_EINVAL;
+	if ((rm->rm_flags & Q_MREMAP_MAYMOVE) == 0)
+		return -Q_ENOMEM;
 	error = check_limits(e, rm->rm_newlen >> PAGE_SHIFT);
+	if (error == 0)
+		error = map_place(m, &rm->rm_new, rm->rm_newlen, fixed);
 	if (error != 0)
 		return error;
+	if (rm->rm_new <= rm->rm_old &&
+	    rm->rm_old < rm->rm_new + rm->rm_newlen) {
+		/* As Linux: the place is cleared first, and it with that. */
+		error = map_remove(m, rm->rm_new, rm->rm_new + rm->rm_newlen,
+		    &rm->rm_gone);
+		return error != 0 ? error : -Q_EFAULT;
+	}
 	d = entry_dup(e, m, rm->rm_old, rm->rm_old + rm->rm_newlen);
 	if (d == NULL)
 		return -Q_ENOMEM;
@@ -172,20 +171,31 @@ remap_locked(struct remap *rm)
 	unsigned fixed = (rm->rm_flags & Q_MREMAP_FIXED) != 0 ? Q_MAP_FIXED : 0;
 	struct qvmmap *m = rm->rm_map;
 	struct entry *e;
+	uint64_t keep;
 	int error;
 
-	if (rm->rm_oldlen == 0) {
-		error = map_place(m, &rm->rm_new, rm->rm_newlen, fixed);
-		return error != 0 ? error : make_second(rm);
-	}
-	error = find_whole(rm, &e);
-	if (error != 0)
-		return error;
-	rm->rm_locked = (e->e_flags & (E_LOCKED | E_ONFAULT)) == E_LOCKED;
+	if (rm->rm_oldlen == 0)
+		return make_second(rm, fixed);
+	e = entry_at(m, rm->rm_old);
+	if (e == NULL)
+		return -Q_EFAULT;
+	/* As it is: whatever there is behind the first mapping. */
 	if (fixed == 0 && (rm->rm_flags & Q_MREMAP_DONTUNMAP) == 0 &&
 	    rm->rm_newlen == rm->rm_oldlen) {
 		rm->rm_new = rm->rm_old;
 		return 0;
+	}
+	keep = rm->rm_oldlen < rm->rm_newlen ? rm->rm_oldlen : rm->rm_newlen;
+	/* What is cut off may be anything, or nothing. */
+	if ((fixed != 0 || rm->rm_newlen >= rm->rm_oldlen) &&
+	    keep > e->e_end - rm->rm_old)
+		return -Q_EFAULT;
+	rm->rm_locked = (e->e_flags & (E_LOCKED | E_ONFAULT)) == E_LOCKED;
+	/* Shorter, where it is: the rest goes. */
+	if (fixed == 0 && rm->rm_newlen < rm->rm_oldlen) {
+		rm->rm_new = rm->rm_old;
+		return map_remove(m, rm->rm_old + rm->rm_newlen,
+		    rm->rm_old + rm->rm_oldlen, &rm->rm_gone);
 	}
 	if (rm->rm_newlen > rm->rm_oldlen) {
 		error = check_limits(e,
@@ -230,9 +240,8 @@ check(struct remap *rm)
 		return -Q_EINVAL;
 	rm->rm_oldlen = page_up(rm->rm_oldlen);
 	rm->rm_newlen = page_up(rm->rm_newlen);
-	if ((flags & Q_MREMAP_FIXED) == 0) {
-		if ((flags & Q_MREMAP_DONTUNMAP) == 0)
-			rm->rm_new = 0;
+	if ((flags & (Q_MREMAP_FIXED | Q_MREMAP_DONTUNMAP)) == 0) {
+		rm->rm_new = 0;
 		return 0;
 	}
 	if ((rm->rm_new & PAGE_MASK) != 0 || rm->rm_new > QVM_TOP ||
@@ -259,21 +268,6 @@ qvm_remap(struct qvmmap *m, uint64_t old, uint64_t oldlen, uint64_t newlen,
 	error = check(&rm);
 	if (error != 0)
 		return error;
-	/* Shorter, where it is: the rest goes. */
-	if ((flags & (Q_MREMAP_FIXED | Q_MREMAP_DONTUNMAP)) == 0 &&
-	    rm.rm_oldlen >= rm.rm_newlen && rm.rm_oldlen != 0) {
-		*newp = old;
-		if (rm.rm_oldlen == rm.rm_newlen) {
-			struct entry *e;
-
-			qrw_rdlock(&m->m_lock);
-			error = find_whole(&rm, &e);
-			qrw_rdunlock(&m->m_lock);
-			return error;
-		}
-		return qvm_unmap(m, old + rm.rm_newlen,
-		    rm.rm_oldlen - rm.rm_newlen);
-	}
 	gone_init(&rm.rm_gone);
 	qrw_wrlock(&m->m_lock);
 	error = remap_locked(&rm);

@@ -86,7 +86,7 @@ on_reboot(void *arg, uint32_t cmd)
 static void
 on_panic(void *arg, const char *message)
 {
-	vk_warn("panic: %s", message);
+	(void)message; /* the log has it */
 	finish(arg, VK_DIED, VK_PANIC);
 }
 
@@ -97,7 +97,7 @@ on_log(void *arg, int level, const char *line)
 
 	/* Of what fails before it is up we say it ourselves, shorter. */
 	if (b->b_up || level != QUERN_LOG_ERR || b->b_o->o_verbose > 0)
-		vk_warn("%s", line);
+		vk_line(line);
 }
 
 static void
@@ -534,6 +534,8 @@ vk_boot(const struct vk_options *o, const struct vk_stdio *s, int sock)
 		start_command(b);
 	else
 		start_init(b);
+	if (o->o_panic)
+		quern_kill(b->b_k, "asked for by --panic");
 	while ((n = recv(sock, & or, sizeof or, 0)) != 0)
 		if (n == (ssize_t)sizeof or)
 			obey(b, & or);

@@ -113,12 +113,13 @@ add_env(struct vk_options *o, const char *arg)
 	o->o_env[o->o_nenv] = NULL;
 }
 
-enum { OPT_INIT = 256, OPT_VMSPACE, OPT_TRACE };
+enum { OPT_INIT = 256, OPT_VMSPACE, OPT_TRACE, OPT_PANIC };
 
 static const struct option long_options[] = {
 	{ "init", required_argument, NULL, OPT_INIT },
 	{ "vmspace", required_argument, NULL, OPT_VMSPACE },
 	{ "trace", optional_argument, NULL, OPT_TRACE },
+	{ "panic", no_argument, NULL, OPT_PANIC },
 	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 },
 };
@@ -167,6 +168,9 @@ take_option(struct vk_options *o, int c)
 		break;
 	case OPT_TRACE:
 		o->o_trace = optarg != NULL ? optarg : "";
+		break;
+	case OPT_PANIC:
+		o->o_panic = true;
 		break;
 	case 'h':
 		usage(stdout, 0);

@@ -5,21 +5,29 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "vkernel.h"
 
 static const char *line_end = "\n";
 
+void
+vk_line(const char *line)
+{
+	/* One write: lines of several processes stay whole. */
+	fprintf(stderr, "%s%s", line, line_end);
+	fflush(stderr);
+}
+
 static void
 say(const char *fmt, va_list ap)
 {
-	char line[1024];
+	char line[1024] = "vkernel: ";
+	size_t n = strlen(line);
 
-	vsnprintf(line, sizeof line, fmt, ap);
-	/* One write: lines of several processes stay whole. */
-	fprintf(stderr, "vkernel: %s%s", line, line_end);
-	fflush(stderr);
+	vsnprintf(line + n, sizeof line - n, fmt, ap);
+	vk_line(line);
 }
 
 void

@@ -46,6 +46,7 @@ struct vk_options {
 	const char *o_init;
 	const char *o_trace; /* NULL: no */
 	bool o_ptrace;
+	bool o_panic;                 /* for tests: panic once it runs */
 	const char *const *o_command; /* NULL: boot */
 	uint64_t o_started;           /* monotonic ns */
 };
@@ -87,7 +88,10 @@ int vk_supervise(const struct vk_options *o, char **argv);
 void vk_boot(const struct vk_options *o, const struct vk_stdio *s, int sock)
     __attribute__((noreturn));
 
-/* Print a line to standard error. */
+/* Print a line, the kernel's, to standard error. */
+void vk_line(const char *line);
+
+/* Print a line of one's own. */
 void vk_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* The same, and exit with VK_FAILED. */

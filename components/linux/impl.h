@@ -280,8 +280,11 @@ int linit_start(struct lsys *l);
 
 /* ---- oom.c --------------------------------------------------------------- */
 
-/* Memory is used up: end the process that has most of it. */
-void loom_kill(struct lsys *l);
+/*
+ * Memory is used up: end the process that has most of it, if nobody is about to
+ * end.  `arg` is the struct lsys.  False: the caller's own is to end.
+ */
+bool loom_kill(void *arg);
 
 /* ---- exit.c --------------------------------------------------------------- */
 

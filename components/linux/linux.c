@@ -88,6 +88,7 @@ linux_init(struct quern *k, void **statep)
 		qfree(l);
 		return error;
 	}
+	qvm_set_oom(k, loom_kill, l);
 	*statep = l;
 	return 0;
 }

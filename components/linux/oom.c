@@ -5,18 +5,21 @@
  */
 #include "impl.h"
 
-void
-loom_kill(struct lsys *l)
+/* How long whoever is killed is given before somebody tries again. */
+#define LET_NS UINT64_C(1000000)
+
+bool
+loom_kill(void *arg)
 {
+	struct lthread *self = lthread_current();
+	struct lsys *l = arg;
 	uint64_t most = 0, rss;
 	struct lproc *lp, *worst = NULL;
-	struct qvm_stats st;
 	struct qvmmap *m;
 	struct qlist *e;
 	uint32_t pid = 0;
-	bool dying = false;
+	bool dying = false, go_on;
 
-	/* Sizes are counters: reading them takes no lock that sleeps. */
 	qspin_lock(&l->l_lock);
 	QLIST_FOREACH(e, &l->l_procs) {
 		lp = QLIST_ELEM(e, struct lproc, lp_all);
@@ -26,8 +29,7 @@ loom_kill(struct lsys *l)
 		/* Somebody is about to give memory back already. */
 		if (lp->lp_ending)
 			dying = true;
-		qvm_stats(m, &st);
-		rss = st.vs_anon + st.vs_file + st.vs_shmem;
+		rss = qvm_rss(m);
 		if (rss >= most && lp != l->l_init) {
 			most = rss;
 			worst = lp;
@@ -42,6 +44,11 @@ loom_kill(struct lsys *l)
 		qlog(l->l_k, QUERN_LOG_ERR,
 		    "out of memory: killed process %u with %lu KiB", pid,
 		    most * (QUERN_PAGE_SIZE / 1024));
-	/* Let it. */
-	(void)qthread_sleep_until(qclock_mono(l->l_k) + 1000000u, false);
+	/* Let it, unless it is we who have to end. */
+	qspin_lock(&l->l_lock);
+	go_on = self == NULL || !self->lt_proc->lp_ending;
+	qspin_unlock(&l->l_lock);
+	if (go_on)
+		(void)qthread_sleep_until(qclock_mono(l->l_k) + LET_NS, false);
+	return go_on;
 }

@@ -211,7 +211,7 @@ guest_fault(struct lthread *lt, struct quern_proc *p)
 	if (qlikely(error == 0))
 		return;
 	if (error == -Q_ENOMEM) {
-		loom_kill(lt->lt_proc->lp_l);
+		(void)loom_kill(lt->lt_l);
 		return;
 	}
 	memset(&info, 0, sizeof(info));

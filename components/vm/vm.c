@@ -203,6 +203,17 @@ qvm_stats(struct qvmmap *m, struct qvm_stats *st)
 	st->vs_majflt = __atomic_load_n(&m->m_majflt, __ATOMIC_RELAXED);
 }
 
+uint64_t
+qvm_rss(struct qvmmap *m)
+{
+	uint64_t n = 0;
+	unsigned i;
+
+	for (i = 0; i < PK_N; i++)
+		n += __atomic_load_n(&m->pm_n[i], __ATOMIC_RELAXED);
+	return n;
+}
+
 /* ---- the component --------------------------------------------------------------- */
 
 static int

@@ -249,7 +249,13 @@ struct qvm_stats {
 	uint64_t vs_brkstart, vs_brk;  /* bytes */
 };
 
-/* Sizes and counts of a space. */
+/*
+ * Pages that are mapped right now, as well as can be told without a lock: does
+ * not sleep.
+ */
+uint64_t qvm_rss(struct qvmmap *m);
+
+/* Sizes and counts of a space.  Sleeps. */
 void qvm_stats(struct qvmmap *m, struct qvm_stats *st);
 
 #ifdef __cplusplus

@@ -34,6 +34,8 @@ struct qsys_table {
 	struct qmutex ct_ep_lock; /* sets are being put into sets */
 	uint64_t ct_ep_gen;       /* [e] */
 
+	const struct qsockname_ops *ct_socknames; /* [I] once it is up */
+
 	/* proc.c */
 	uint32_t ct_nproc;   /* [a] changed under [p] */
 	bool ct_pid_wrapped; /* [p] numbers are being used again */

@@ -7,8 +7,10 @@
 #include <quern/component.h>
 #include <quern/devfs.h>
 #include <quern/ext4.h>
+#include <quern/socket.h>
 #include <quern/tmpfs.h>
 #include <quern/tty.h>
+#include <quern/unix.h>
 #include <quern/vfs.h>
 
 #include "quern.h"
@@ -19,5 +21,7 @@ const struct quern_component *const linked_components[] = {
 	&qdevfs,
 	&qext4,
 	&qttys,
+	&qsockets,
+	&qunix,
 	NULL,
 };

@@ -357,6 +357,10 @@ int fd_path(struct quern_proc *p, int fd, bool path_ok, struct qpath *at);
 int cdev_open(struct quern_proc *p, const struct qpath *at, struct qvnode *v,
     uint32_t flags, struct qfile **fp);
 
+/* ---- sockname.c ----------------------------------------------------------- */
+
+extern const struct qsockname_ops vfs_socknames;
+
 /* ---- flock.c, special.c --------------------------------------------------- */
 
 /* What fcntl does that only the VFS knows: locks, leases, seals. */
@@ -459,6 +463,8 @@ int walk_mounts(struct qpath *at, unsigned flags);
 /* ---- names.c -------------------------------------------------------------- */
 
 /* Make what `new` says under a negative dentry.  [directory] */
+/* The name in its locked directory: 0, and *dp is negative.  -EEXIST. */
+int free_name_in(struct vfs *vf, struct qparent *pa, struct qdentry **dp);
 int make_vnode(struct quern_proc *p, const struct qpath *dir, struct qdentry *d,
     struct qvnew *new);
 

@@ -10,8 +10,7 @@
 
 /* ---- making --------------------------------------------------------------------- */
 
-/* The name in its locked directory: 0, and *dp is negative.  -EEXIST. */
-static int
+int
 free_name_in(struct vfs *vf, struct qparent *pa, struct qdentry **dp)
 {
 	int error;

@@ -6,6 +6,8 @@
  * dentry.c (the name cache), lookup.c (paths), mount.c, vnode.c, perm.c; then
  * the page cache, pcache.h and pcache.c, and the calls.
  */
+#include <quern/sockname.h>
+
 #include "impl.h"
 
 static const struct qtag tag_vfs = { "vfs" };
@@ -54,6 +56,7 @@ vfs_init(struct quern *k, void **statep)
 		qfree(vf);
 		return error;
 	}
+	qsockname_install(k, &vfs_socknames);
 	*statep = vf;
 	return 0;
 }

@@ -16,15 +16,21 @@
 
 #include <quern/abi/errno.h>
 #include <quern/abi/limits.h>
+#include <quern/abi/socket.h>
 #include <quern/quern.h>
 #include <quern/sim.h>
+#include <quern/socket.h>
 #include <quern/syscall.h>
 #include <quern/tmpfs.h>
+#include <quern/unix.h>
 #include <quern/vfs.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 #define CALLS_MAX 64u
+/* Memory whose length is pointed to: more than what is ever stored there. */
+#define PTR_ROOM 1024u
+
 /* Memory of one argument. */
 #define MEM_MAX 8192u
 
@@ -188,6 +194,34 @@ fill_iovec(struct fuzz *f, struct q_iovec *iov, size_t n)
 	}
 }
 
+/* A message: what it points to is as long as it says, or it is not there. */
+static void
+fill_msghdr(struct fuzz *f, struct q_msghdr *h)
+{
+	size_t i;
+
+	h->msg_namelen = byte(f) % 140;
+	h->msg_iovlen = byte(f) % 4;
+	h->msg_controllen = byte(f);
+	if (byte(f) % 4 == 0) {
+		h->msg_name = memory(f, h->msg_namelen);
+		for (i = 0; i < h->msg_namelen && i < 8; i++)
+			((char *)h->msg_name)[i] = (char)byte(f);
+	}
+	h->msg_iov = (void *)memory(f, h->msg_iovlen * sizeof(*h->msg_iov));
+	fill_iovec(f, h->msg_iov, h->msg_iovlen);
+	if (byte(f) % 4 == 0)
+		return;
+	h->msg_control = memory(f, h->msg_controllen);
+	/* Descriptors, or what is nearly that. */
+	if (h->msg_controllen < 20)
+		return;
+	((size_t *)h->msg_control)[0] = byte(f) % 8 != 0 ? 20 : byte(f);
+	((int32_t *)h->msg_control)[2] = Q_SOL_SOCKET;
+	((int32_t *)h->msg_control)[3] = byte(f) % 4;
+	((int32_t *)h->msg_control)[4] = byte(f) % 12;
+}
+
 static void
 fill_memory(struct fuzz *f, const struct qsys_arg *a, char *mem, size_t size)
 {
@@ -198,6 +232,10 @@ fill_memory(struct fuzz *f, const struct qsys_arg *a, char *mem, size_t size)
 	if (a->a_kind == QARG_IOVEC) {
 		fill_iovec(f, (struct q_iovec *)(void *)mem,
 		    size / sizeof(struct q_iovec));
+		return;
+	}
+	if (a->a_kind == QARG_MSGHDR) {
+		fill_msghdr(f, (struct q_msghdr *)(void *)mem);
 		return;
 	}
 	if (a->a_kind == QARG_STRUCT || a->a_kind == QARG_ARRAY) {
@@ -251,7 +289,7 @@ pointer(struct fuzz *f, const struct qsys_desc *d, const struct qsys_arg *a,
 	if (a->a_kind == QARG_STR)
 		n = byte(f);
 	else if (a->a_lenhow == QLEN_PTR)
-		n = 0;
+		n = PTR_ROOM; /* whatever is said of it */
 	else if (a->a_lenhow == QLEN_ARG)
 		n = args[a->a_len];
 	/* What is narrow is cut as the handler cuts it. */
@@ -338,7 +376,7 @@ static void
 client(void *arg)
 {
 	static const struct quern_component *const all[] = { &qvfs, &qtmpfs,
-		NULL };
+		&qsockets, &qunix, NULL };
 	struct quern_config cfg = { .ram = 16 << 20,
 		.log = no_log,
 		.components = all };

@@ -631,19 +631,48 @@ qvm_map(struct qvmmap *m, uint64_t *addr, uint64_t len, unsigned prot,
 
 /* ---- promising --------------------------------------------------------------------- */
 
+/* The pages that may be promised under Q_OVERCOMMIT_NEVER. */
+static uint64_t
+commit_limit(const struct vm *vm)
+{
+	return qpage_total(vm->vm_k) *
+	    __atomic_load_n(&vm->vm_ratio, __ATOMIC_RELAXED) / 100 +
+	    __atomic_load_n(&vm->vm_swap, __ATOMIC_RELAXED);
+}
+
+void
+qvm_set_overcommit(struct quern *k, unsigned how, unsigned ratio)
+{
+	struct vm *vm = vm_of(k);
+
+	__atomic_store_n(&vm->vm_overcommit, how, __ATOMIC_RELAXED);
+	__atomic_store_n(&vm->vm_ratio, ratio, __ATOMIC_RELAXED);
+}
+
+void
+qvm_overcommit(struct quern *k, unsigned *howp, unsigned *ratiop,
+    uint64_t *committedp, uint64_t *limitp)
+{
+	struct vm *vm = vm_of(k);
+
+	*howp = __atomic_load_n(&vm->vm_overcommit, __ATOMIC_RELAXED);
+	*ratiop = __atomic_load_n(&vm->vm_ratio, __ATOMIC_RELAXED);
+	*committedp = __atomic_load_n(&vm->vm_committed, __ATOMIC_RELAXED);
+	*limitp = commit_limit(vm);
+}
+
 int
 map_commit(struct vm *vm, uint64_t n)
 {
-	uint64_t total = qpage_total(vm->vm_k), limit;
+	uint64_t total = qpage_total(vm->vm_k);
 	uint32_t how = __atomic_load_n(&vm->vm_overcommit, __ATOMIC_RELAXED);
 
 	if (how == Q_OVERCOMMIT_ALWAYS)
 		return 0;
 	if (how == Q_OVERCOMMIT_GUESS)
 		return n <= total + vm->vm_swap ? 0 : -Q_ENOMEM;
-	limit = total / 100 * vm->vm_ratio + vm->vm_swap;
 	return __atomic_load_n(&vm->vm_committed, __ATOMIC_RELAXED) + n <=
-		limit ?
+		commit_limit(vm) ?
 	    0 :
 	    -Q_ENOMEM;
 }

@@ -190,6 +190,18 @@ uint64_t qvm_brk(struct qvmmap *m, uint64_t end);
  */
 void qvm_set_top(struct qvmmap *m, uint64_t top);
 
+/* ---- promising memory -------------------------------------------------------- */
+
+/*
+ * How much memory may be promised: Q_OVERCOMMIT_*, the first at first; `ratio`
+ * percent of RAM, with all swap disks, is the limit for Q_OVERCOMMIT_NEVER.
+ */
+void qvm_set_overcommit(struct quern *k, unsigned how, unsigned ratio);
+
+/* What is set, the pages that are promised, and the limit. */
+void qvm_overcommit(struct quern *k, unsigned *howp, unsigned *ratiop,
+    uint64_t *committedp, uint64_t *limitp);
+
 /* ---- swap -------------------------------------------------------------------- */
 
 /* The most swap disks. */

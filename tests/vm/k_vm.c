@@ -11,6 +11,7 @@
 
 #include <components/vm/impl.h>
 #include <kernel/impl.h>
+#include <kernel/syscall.h>
 
 #include "mpmap.h"
 
@@ -266,6 +267,143 @@ extents_body(struct vmtest *t)
 	KCHECK_EQ(t->e, t->w.mw_ops, ops);
 }
 
+/* ---- promises, limits, locked memory ------------------------------------------- */
+
+static int
+try_map(struct vmtest *t, uint64_t pages, unsigned flags, uint64_t *at)
+{
+	*at = 0;
+	return qvm_map(t->m, at, pages * PG, RW, flags, NULL, 0);
+}
+
+static void
+promise_body(struct vmtest *t)
+{
+	uint64_t a, b, used, before, limit;
+	unsigned how, ratio;
+	struct qvmmap *c;
+
+	/* 1,024 pages of RAM. */
+	KCHECK_EQ(t->e, try_map(t, 1100, ANON, &a), -Q_ENOMEM);
+	KCHECK_EQ(t->e, try_map(t, 1100, ANON | Q_MAP_NORESERVE, &a), 0);
+	KCHECK_EQ(t->e, try_map(t, 1000, ANON, &b), 0);
+	qvm_overcommit(t->k, &how, &ratio, &before, &limit);
+	KCHECK_EQ(t->e, before, 1000);
+	KCHECK_EQ(t->e, qvm_unmap(t->m, b, 990 * PG), 0);
+	qvm_overcommit(t->k, &how, &ratio, &used, &limit);
+	KCHECK_EQ(t->e, used, 10);
+	qvm_set_overcommit(t->k, Q_OVERCOMMIT_NEVER, 50);
+	qvm_overcommit(t->k, &how, &ratio, &used, &limit);
+	KCHECK_EQ(t->e, limit, 512);
+	KCHECK_EQ(t->e, try_map(t, 503, ANON | Q_MAP_NORESERVE, &b), -Q_ENOMEM);
+	KCHECK_EQ(t->e, try_map(t, 300, SHARED, &b), 0);
+	KCHECK_EQ(t->e, qvm_fork(t->m, &c), -Q_ENOMEM);
+	KCHECK_EQ(t->e, qvm_unmap(t->m, b, 300 * PG), 0);
+	KCHECK_EQ(t->e, qvm_fork(t->m, &c), 0);
+	qvm_overcommit(t->k, &how, &ratio, &used, &limit);
+	KCHECK_EQ(t->e, used, 20);
+	qvm_put(c);
+	qvm_set_overcommit(t->k, Q_OVERCOMMIT_ALWAYS, 50);
+	KCHECK_EQ(t->e, try_map(t, 5000, ANON, &b), 0);
+}
+
+static void
+limits_body(struct vmtest *t)
+{
+	struct quern_proc *p = qproc_current();
+	struct qvm_stats st;
+	uint64_t a, b;
+	uint8_t x = 1;
+
+	p->p_rlim[Q_RLIMIT_AS].rlim_cur = 100 * PG;
+	KCHECK_EQ(t->e, try_map(t, 60, ANON, &a), 0);
+	KCHECK_EQ(t->e, try_map(t, 41, ANON, &b), -Q_ENOMEM);
+	KCHECK_EQ(t->e, try_map(t, 40, SHARED, &b), 0);
+	KCHECK_EQ(t->e, qvm_unmap(t->m, b, 40 * PG), 0);
+	p->p_rlim[Q_RLIMIT_AS].rlim_cur = Q_RLIM_INFINITY;
+	p->p_rlim[Q_RLIMIT_DATA].rlim_cur = 64 * PG;
+	KCHECK_EQ(t->e, try_map(t, 5, ANON, &b), -Q_ENOMEM);
+	KCHECK_EQ(t->e, try_map(t, 5, SHARED, &b), 0);
+	p->p_rlim[Q_RLIMIT_DATA].rlim_cur = Q_RLIM_INFINITY;
+	/* A stack grows as far as its limit, and not into what is below it. */
+	b = UINT64_C(0x40000000);
+	KCHECK_EQ(t->e,
+	    qvm_map_named(t->m, &b, 4 * PG, RW,
+		ANON | Q_MAP_GROWSDOWN | Q_MAP_FIXED, NULL, 0, "[stack]"),
+	    0);
+	p->p_rlim[Q_RLIMIT_STACK].rlim_cur = 20 * PG;
+	KCHECK_EQ(t->e, mstore(t->m, b - 10 * PG, &x, 1), 0);
+	KCHECK_EQ(t->e, mstore(t->m, b - 17 * PG, &x, 1), Q_SIGSEGV);
+	p->p_rlim[Q_RLIMIT_STACK].rlim_cur = Q_RLIM_INFINITY;
+	a = b - 400 * PG;
+	KCHECK_EQ(t->e, qvm_map(t->m, &a, PG, RW, ANON | Q_MAP_FIXED, NULL, 0),
+	    0);
+	KCHECK_EQ(t->e, mstore(t->m, b - 100 * PG, &x, 1), 0);
+	KCHECK_EQ(t->e, mstore(t->m, b - 200 * PG, &x, 1), Q_SIGSEGV);
+	qvm_stats(t->m, &st);
+	KCHECK_EQ(t->e, st.vs_stack, 104);
+	KCHECK_EQ(t->e, byte_at(t, t->m, b - 10 * PG), 1);
+}
+
+/* ---- from one process to another -------------------------------------------------- */
+
+static int64_t
+guest_call(struct quern_proc *p, unsigned nr, const uint64_t arg[6])
+{
+	struct qsys s = { .s_arg = arg,
+		.s_proc = p,
+		.s_us = qvm_uspace(qvm_of(p)) };
+
+	return qsys_dispatch(&s, nr);
+}
+
+#define NR_READV  310u
+#define NR_WRITEV 311u
+
+static void
+process_body(struct vmtest *t)
+{
+	struct quern_proc *me = qproc_current(), *p, *q;
+	struct qvmmap *other;
+	uint64_t a = map_at(t, 0, 8, RW, ANON), arg[6] = { 0 };
+	struct q_iovec iov[2];
+	uint64_t iovs = a + 7 * PG;
+
+	KCHECK_EQ(t->e, qproc_create(t->k, me, NULL, QPROC_GUEST, NULL, &p), 0);
+	KCHECK_EQ(t->e, qproc_create(t->k, me, NULL, QPROC_GUEST, NULL, &q), 0);
+	KCHECK_EQ(t->e, qvm_fork(t->m, &other), 0);
+	KCHECK_EQ(t->e, qvm_attach(p, t->m), 0);
+	KCHECK_EQ(t->e, qvm_attach(q, other), 0);
+	KCHECK(t->e, qvm_of(p) == t->m && qvm_of(me) == NULL);
+	KCHECK_EQ(t->e, mstore(other, a + PG - 3, "abcdef", 6), 0);
+	/* Two pieces there become one here, and the end has a hole. */
+	iov[0] = (struct q_iovec){ (void *)(a + 10), 100 };
+	iov[1] = (struct q_iovec){ (void *)(a + PG - 3), 6 };
+	KCHECK_EQ(t->e, mstore(t->m, iovs, iov, sizeof(iov)), 0);
+	arg[0] = q->p_pid;
+	arg[1] = iovs;
+	arg[2] = 1;
+	arg[3] = iovs + sizeof(iov[0]);
+	arg[4] = 1;
+	KCHECK_EQ(t->e, guest_call(p, NR_READV, arg), 6);
+	KCHECK_EQ(t->e, byte_at(t, t->m, a + 10), 'a');
+	KCHECK_EQ(t->e, byte_at(t, t->m, a + 15), 'f');
+	KCHECK_EQ(t->e, guest_call(p, NR_WRITEV, arg), 6);
+	iov[1] = (struct q_iovec){ (void *)(a + 8 * PG - 4), 50 };
+	KCHECK_EQ(t->e, mstore(t->m, iovs, iov, sizeof(iov)), 0);
+	KCHECK_EQ(t->e, guest_call(p, NR_READV, arg), 4);
+	iov[1] = (struct q_iovec){ (void *)(a + 8 * PG), 50 };
+	KCHECK_EQ(t->e, mstore(t->m, iovs, iov, sizeof(iov)), 0);
+	KCHECK_EQ(t->e, guest_call(p, NR_READV, arg), -Q_EFAULT);
+	arg[0] = 30000;
+	KCHECK_EQ(t->e, guest_call(p, NR_READV, arg), -Q_ESRCH);
+	qvm_put(other);
+	KCHECK_EQ(t->e, qvm_attach(q, NULL), 0);
+	KCHECK_EQ(t->e, t->w.mw_spaces, 1);
+	KCHECK_EQ(t->e, qproc_destroy(q), 0);
+	KCHECK_EQ(t->e, qproc_destroy(p), 0);
+}
+
 /* ---- more than there is ------------------------------------------------------- */
 
 #define MORE 400u
@@ -455,6 +593,9 @@ CASE(protect, 1024)
 CASE(heap, 1024)
 CASE(extents, 16384)
 CASE(swap, 300)
+CASE(process, 1024)
+CASE(promise, 1024)
+CASE(limits, 1024)
 
 const struct kcase kvm_cases[] = {
 	{ "anon", case_anon, 4, false, NULL },
@@ -464,6 +605,9 @@ const struct kcase kvm_cases[] = {
 	{ "heap", case_heap, 4, false, NULL },
 	{ "extents", case_extents, 1, false, NULL },
 	{ "swap", case_swap, 2, false, NULL },
+	{ "promise", case_promise, 2, false, NULL },
+	{ "limits", case_limits, 2, false, NULL },
+	{ "process", case_process, 2, false, NULL },
 	{ "nomem", case_nomem, 0, false, NULL },
 	{ NULL, NULL, 0, false, NULL },
 };

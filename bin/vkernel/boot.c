@@ -22,15 +22,17 @@
 #include <quern/ext4.h>
 #include <quern/linux.h>
 #include <quern/posix.h>
+#include <quern/socket.h>
 #include <quern/tmpfs.h>
 #include <quern/tty.h>
+#include <quern/unix.h>
 #include <quern/vfs.h>
 #include <quern/vm.h>
 
 #include "vkernel.h"
 
 static const struct quern_component *const parts[] = { &qvfs, &qtmpfs, &qdevfs,
-	&qext4, &qvm, &qttys, &qlinux, NULL };
+	&qext4, &qvm, &qttys, &qsockets, &qunix, &qlinux, NULL };
 
 struct boot {
 	const struct vk_options *b_o;

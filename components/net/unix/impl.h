@@ -24,8 +24,12 @@
 #define PATH_AT  offsetof(struct q_sockaddr_un, sun_path)
 #define PATH_MAX sizeof(((struct q_sockaddr_un *)0)->sun_path)
 
-/* Data in one piece of memory; what a message is charged besides its data. */
-#define PIECE  3968u
+/*
+ * Data in one piece of memory, and how much lies in the message itself; what a
+ * message is charged besides its data.
+ */
+#define INLINE 1024u
+#define PIECE  4096u
 #define CHARGE 512u
 
 /* Datagrams that wait at a socket that is not the sender's own peer. */
@@ -105,7 +109,8 @@ struct umsg {
 	uint32_t um_off; /* of it, what was received */
 	uint32_t um_charge;
 	uint32_t um_piece; /* of this piece */
-	char um_data[];
+	char *um_data;     /* um_inline, or memory of its own */
+	char um_inline[];
 };
 
 /* All of it in one kernel. */

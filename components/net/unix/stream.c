@@ -13,10 +13,16 @@ static const struct qtag tag_message = { "unix message" };
 int
 message_make(struct usock *u, uint32_t len, struct umsg **mp)
 {
-	struct umsg *um = qalloc(&tag_message, sizeof(*um) + len);
+	bool apart = len > INLINE;
+	struct umsg *um = qalloc(&tag_message, sizeof(*um) + (apart ? 0 : len));
 
 	if (um == NULL)
 		return -Q_ENOMEM;
+	um->um_data = apart ? qalloc(&tag_message, len) : um->um_inline;
+	if (um->um_data == NULL) {
+		qfree(um);
+		return -Q_ENOMEM;
+	}
 	qlist_init(&um->um_link);
 	um->um_more = NULL;
 	usock_get(u);
@@ -62,6 +68,8 @@ message_free(struct umsg *um)
 		}
 		uncharge(um->um_from, um->um_charge);
 		usock_put(um->um_from);
+		if (um->um_data != um->um_inline)
+			qfree(um->um_data);
 		qfree(um);
 	}
 }

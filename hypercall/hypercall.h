@@ -470,13 +470,13 @@ struct quern_hyper {
 	int (*vm_destroy)(void *ctx, uint32_t id);
 
 	/*
-	 * Apply `n` changes in order.  Removing and protecting have taken effect
-	 * in every thread of the guest when it returns, which may take a kick
-	 * of one that runs elsewhere; mapping, and with it the loss of what was
-	 * there before, by its next run.  -ENOENT, -EINVAL (alignment, range,
-	 * RAM offset: none applied), -ENOMEM (also: protecting where nothing is
-	 * mapped; those before it are applied), -EBUSY (the guest runs
-	 * elsewhere and does not stop when kicked).
+	 * Apply `n` changes in order.  When it returns no guest thread sees what
+	 * was removed, or has an access that was taken away, any more, which
+	 * may take a kick of one that runs elsewhere; what is mapped is seen, and
+	 * lost what was there before, by the next run.  -ENOENT, -EINVAL
+	 * (alignment, range, RAM offset: none applied), -ENOMEM (as of vm_run:
+	 * nothing is mapped any more), -EBUSY (the guest runs elsewhere and does
+	 * not stop when kicked).
 	 */
 	int (*vm_update)(void *ctx, unsigned cpu, uint32_t id,
 	    const struct quern_vm_op *ops, unsigned n);
@@ -485,9 +485,9 @@ struct quern_hyper {
 	 * Run guest code from `f` on `cpu` until f_why has a reason.  Waits;
 	 * cpu_kick(seat) and `deadline` end it with QUERN_VM_KICK.  The caller
 	 * keeps the vCPU.  -ENOENT, -EINVAL (a frame no thread can have),
-	 * -EBUSY (running elsewhere), -ENOMEM (a change that waited for this
-	 * run can't be made; it has not run, the others that waited may be
-	 * lost).
+	 * -EBUSY (running elsewhere), -ENOMEM (a change since the last run can't
+	 * be made, also one that protects what is not mapped: it has not run, and
+	 * nothing is mapped any more; map again what is needed).
 	 */
 	int (*vm_run)(void *ctx, unsigned cpu, uint32_t id,
 	    struct quern_seat *seat, struct quern_vmframe *f,

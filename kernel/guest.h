@@ -30,7 +30,7 @@ size_t qguest_xsave(struct quern *k);
  * Run guest code from `f` in address space `id` on this vCPU, for at most
  * `slice_ns` while other threads wait (QUERN_NEVER: no limit) and until f_why has a reason.  The thread
  * keeps the vCPU; after QUERN_VM_KICK it should qthread_yield if others wait.
- * Not under a spin lock.  -ENOENT, -EINVAL, as of vm_run.
+ * Not under a spin lock.  -ENOENT, -EINVAL, -ENOMEM, as of vm_run.
  */
 int qguest_run(uint32_t id, struct quern_vmframe *f,
     uint64_t slice_ns) QMUSTCHECK;

@@ -187,6 +187,8 @@ struct lthread {
 	uint64_t lt_quantum;      /* [o] t_ran at which it loses its priority */
 	uint64_t lt_slept;        /* [o] */
 	uint64_t lt_minflt;       /* [o] */
+	uint64_t lt_lostrip;      /* [o] where its mappings were lost ... */
+	uint32_t lt_lost;         /* [o] ... so many times */
 	char lt_comm[16];         /* [l] */
 	uint32_t lt_nr;           /* [o] the call it is in, or LT_NOCALL */
 	enum lrestart lt_restart; /* [o] it was interrupted */

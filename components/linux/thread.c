@@ -280,6 +280,25 @@ guest_dead(struct lthread *lt, int error)
 	qspin_unlock(&l->l_lock);
 }
 
+/* So often may one instruction lose the mappings that it has just got. */
+#define LOST_MAX 64u
+
+/*
+ * The host had no memory for what was to be mapped, and has nothing mapped any
+ * more.  What is in use comes back by faults, unless not even that much fits.
+ */
+static void
+guest_lost(struct lthread *lt, struct quern_proc *p)
+{
+	if (lt->lt_lostrip != lt->lt_f.f_rip)
+		lt->lt_lost = 0;
+	lt->lt_lostrip = lt->lt_f.f_rip;
+	if (++lt->lt_lost > LOST_MAX)
+		guest_dead(lt, -Q_ENOMEM);
+	else
+		qvm_refresh(qvm_of(p));
+}
+
 /* ---- the loop --------------------------------------------------------------------- */
 
 /*
@@ -353,7 +372,9 @@ guest_main(void *arg)
 		    !lsig_deliver(lt))
 			break;
 		error = qvmspace_run(lt->lt_vs, &lt->lt_f, SLICE_NS);
-		if (qunlikely(error != 0))
+		if (qunlikely(error == -Q_ENOMEM))
+			guest_lost(lt, p);
+		else if (qunlikely(error != 0))
 			guest_dead(lt, error);
 		else if (qunlikely(!guest_event(lt, p)))
 			break;

@@ -154,8 +154,7 @@ fill_zero(struct quern *k, struct anon *a, uint64_t i, uint64_t end,
 	unsigned order = 9, n = 0, j;
 
 	while (i < end) {
-		while ((UINT64_C(1) << order) > end - i ||
-		    (i & ((UINT64_C(1) << order) - 1)) != 0)
+		while ((UINT64_C(1) << order) > end - i)
 			order--;
 		while ((pg = qpage_alloc(k, order)) == NULL && order > 0)
 			order--;

@@ -17,8 +17,10 @@
 #include "impl.h"
 #include "vmstub.h"
 
-#define VM_NSLOT 4096u /* vmspaces of a machine */
-#define VM_NHASH 256u
+#define VM_NSLOT   4096u /* vmspaces of a machine */
+#define VM_NHASH   256u
+#define STOP_WORDS ((STOP_MASK + 1) / 64)
+#define VM_NKEPT   16u /* processes without one, for the next */
 
 /* The first page of a slot.  Guest code may write all of it at any time. */
 struct comm {
@@ -40,7 +42,8 @@ struct comm {
 	uint64_t c_fsbase, c_gsbase;
 	uint64_t c_reg[16];
 	uint64_t c_rip, c_rflags;
-	uint64_t c_xmask; /* the components to load */
+	uint64_t c_xmask;              /* the components to load */
+	uint64_t c_sleepy[STOP_WORDS]; /* see vmturn.c */
 };
 
 /* A system call for the stub, or for a child on its way to it. */
@@ -83,12 +86,14 @@ struct vmspace {
 	struct vmspace *v_hash; /* [h] */
 	uint32_t v_index;       /* [I] in vh_slot */
 	bool v_used;            /* [h] */
+	bool v_kept;            /* [h] not used, but has a process: emptied */
 	bool v_watched;         /* [h] by the warden: it has a process */
-	uint32_t v_gen;         /* [h] of v_used, for late news of a death */
-	uint32_t v_id;          /* [I] the caller's */
-	pid_t v_pid;            /* [I] for sched_setaffinity only */
-	int v_pidfd;            /* [I] */
-	unsigned char *v_slot;  /* [I] our mapping of the slot */
+	uint32_t v_birth; /* [h] of its process, for late news of a death */
+	uint32_t v_gen;   /* [h] of v_used */
+	uint32_t v_id;    /* [I] the caller's */
+	pid_t v_pid;      /* [I] for sched_setaffinity only */
+	int v_pidfd;      /* [I] */
+	unsigned char *v_slot;         /* [I] our mapping of the slot */
 	uint32_t v_secret[VM_NSECRET]; /* [I] */
 
 	pthread_mutex_t v_lock;
@@ -99,6 +104,7 @@ struct vmspace {
 	_Atomic uint32_t v_dead;     /* [a] its process ended or was killed */
 	_Atomic uint64_t v_deadline; /* [a] of the present run */
 	_Atomic uint32_t v_overdue;  /* [a] the warden kicked it */
+	_Atomic uint32_t v_kicked;   /* [a] a signal was sent since it ran */
 
 	bool v_held;         /* [o] the stub has not run guest code since it was
 	                        last known to be in its own */
@@ -108,8 +114,9 @@ struct vmspace {
 	uint64_t v_fp, v_sp; /* [o] ... and where; what the stack must spare */
 	int v_cpu;           /* [o] host CPU that the stub is kept on, or -1 */
 	unsigned v_handover; /* [o] enum quern_posix_handover of this turn */
+	unsigned v_stopped;  /* [o] the kind of its last stop */
 
-	struct quern_vm_op v_pend[STUB_NOPS]; /* [v] maps for the next run */
+	struct quern_vm_op v_pend[STUB_NOPS]; /* [v] changes for the next run */
 	unsigned v_npend;                     /* [v] */
 };
 
@@ -134,11 +141,14 @@ struct vmhost {
 	int vh_error;                      /* [h] why it is not */
 	struct vmspace *vh_hash[VM_NHASH]; /* [h] by v_id */
 	uint32_t vh_nslot;                 /* [h] slots that were ever used */
+	uint32_t vh_nkept;                 /* [h] of v_kept */
 	struct vmspace *_Atomic vh_slot[VM_NSLOT]; /* [a] kept until the end */
 
 	_Atomic uint64_t vh_next;    /* [a] when the warden looks next */
 	_Atomic uint64_t vh_runs;    /* [a] numbers for v_owner */
 	_Atomic uint32_t vh_kicking; /* [a] threads in host_vm_kick */
+	_Atomic uint64_t vh_sleepy[STOP_WORDS];  /* [a] see vmturn.c */
+	_Atomic uint8_t vh_level[STOP_MASK + 1]; /* [a] the same */
 };
 
 extern const unsigned char host_stub_image[], host_stub_image_end[];
@@ -168,8 +178,14 @@ int host_vm_enter(struct vmhost *, uint32_t id, enum vm_state state,
     bool updater, struct vmspace **);
 void host_vm_leave(struct vmspace *);
 
-/* Take the maps that wait; how many. */
-unsigned host_vm_take_maps(struct vmspace *, struct quern_vm_op ops[STUB_NOPS]);
+/*
+ * Have nothing mapped, and forget what waits.  `now`: rather than by its next
+ * run.  0, -EIO: it does not answer.
+ */
+int host_vm_clear(struct vmhost *, struct vmspace *, bool now);
+
+/* Take the changes that wait; how many. */
+unsigned host_vm_take(struct vmspace *, struct quern_vm_op ops[STUB_NOPS]);
 
 /* vmwarden.c */
 int host_warden_start(struct vmhost *);
@@ -200,6 +216,10 @@ void host_turn_kill(struct vmspace *);
  * the seat that may be kicked, or NULL.  0, or -EIO: the process is dead.
  */
 int host_turn_pass(struct vmhost *, struct vmspace *, const uint64_t *word);
+
+/* It has stopped, or is about to run; see vmturn.c. */
+void host_turn_stopped(struct vmspace *, unsigned kind);
+void host_turn_learn(struct vmhost *, struct vmspace *);
 
 /*
  * Make sure that the stub is in its own code and will stay there until it is

@@ -139,6 +139,28 @@ get_vmhost(struct machine *m, struct vmhost **vhp)
 
 /* --- making one --------------------------------------------------------- */
 
+/* The slot to use: one that has a process, one that was used, or none yet. */
+static uint32_t
+choose_slot(const struct vmhost *vh)
+{
+	uint32_t i, free = vh->vh_nslot;
+	const struct vmspace *v;
+
+	for (i = 0; i < vh->vh_nslot; i++) {
+		v = atomic_load(&vh->vh_slot[i]);
+		if (v->v_used)
+			continue;
+		if (v->v_kept)
+			return i;
+		if (free == vh->vh_nslot) {
+			free = i;
+			if (vh->vh_nkept == 0)
+				break;
+		}
+	}
+	return free;
+}
+
 /* A slot for `id`, which nobody has; it is the caller's, updating. */
 static int
 take_slot(struct vmhost *vh, uint32_t id, struct vmspace **vp)
@@ -149,11 +171,9 @@ take_slot(struct vmhost *vh, uint32_t id, struct vmspace **vp)
 	uint32_t i;
 
 	pthread_mutex_lock(&vh->vh_lock);
-	for (i = 0; i < vh->vh_nslot; i++) {
+	i = choose_slot(vh);
+	if (i < vh->vh_nslot)
 		v = atomic_load(&vh->vh_slot[i]);
-		if (!v->v_used)
-			break;
-	}
 	if (*host_vm_slot(vh, id) != NULL) {
 		error = -EEXIST;
 	} else if (i == VM_NSLOT) {
@@ -167,21 +187,19 @@ take_slot(struct vmhost *vh, uint32_t id, struct vmspace **vp)
 		pthread_cond_init(&v->v_cond, &attr);
 		pthread_condattr_destroy(&attr);
 		v->v_index = i;
+		v->v_pidfd = -1;
 		atomic_store(&vh->vh_slot[i], v);
 		vh->vh_nslot++;
 	}
 	if (error == 0) {
 		pthread_mutex_lock(&v->v_lock);
 		v->v_used = true;
+		vh->vh_nkept -= v->v_kept;
+		v->v_kept = false;
 		v->v_id = id;
 		v->v_state = VM_UPDATING;
 		v->v_hash = NULL;
-		v->v_held = true; /* no guest code has run yet */
-		v->v_gated = false;
 		v->v_owner = 0;
-		v->v_cpu = -1;
-		v->v_npend = 0;
-		atomic_store(&v->v_dead, 0);
 		atomic_store(&v->v_deadline, QUERN_NEVER);
 		*host_vm_slot(vh, id) = v;
 		pthread_mutex_unlock(&v->v_lock);
@@ -191,14 +209,18 @@ take_slot(struct vmhost *vh, uint32_t id, struct vmspace **vp)
 	return error;
 }
 
-/* Give it back.  Whoever waits for it learns that it is gone. */
+/*
+ * Give it back; `kept`: with its process, counted in vh_nkept.  Whoever waits for
+ * it learns that it is gone.
+ */
 static void
-give_slot(struct vmhost *vh, struct vmspace *v)
+give_slot(struct vmhost *vh, struct vmspace *v, bool kept)
 {
 	pthread_mutex_lock(&vh->vh_lock);
 	pthread_mutex_lock(&v->v_lock);
 	*host_vm_slot(vh, v->v_id) = v->v_hash;
 	v->v_used = false;
+	v->v_kept = kept;
 	v->v_gen++;
 	v->v_state = VM_IDLE;
 	pthread_cond_broadcast(&v->v_cond);
@@ -340,6 +362,7 @@ end_process(struct vmhost *vh, struct vmspace *v)
 		sched_yield();
 	close(v->v_pidfd);
 	v->v_pidfd = -1;
+	munmap(v->v_slot, SLOT_LEN);
 }
 
 static int
@@ -347,6 +370,11 @@ make_process(struct vmhost *vh, struct vmspace *v)
 {
 	int error, fd;
 
+	v->v_held = true; /* no guest code has run yet */
+	v->v_gated = false;
+	v->v_cpu = -1;
+	v->v_npend = 0;
+	atomic_store(&v->v_dead, 0);
 	error = map_slot(v, &fd);
 	if (error != 0)
 		return error;
@@ -358,13 +386,13 @@ make_process(struct vmhost *vh, struct vmspace *v)
 		error = host_warden_birth(vh, v, fd);
 	}
 	close(fd);
-	if (error == 0) {
-		error = await_setup(vh, v);
-		if (error != 0)
-			end_process(vh, v);
-	}
-	if (error != 0)
+	if (error != 0) {
 		munmap(v->v_slot, SLOT_LEN);
+		return error;
+	}
+	error = await_setup(vh, v);
+	if (error != 0)
+		end_process(vh, v);
 	return error;
 }
 
@@ -382,20 +410,76 @@ host_vm_create(void *ctx, uint32_t id)
 	error = take_slot(vh, id, &v);
 	if (error != 0)
 		return error;
-	error = make_process(vh, v);
+	if (v->v_pidfd >= 0 && atomic_load(&v->v_dead) != 0)
+		end_process(vh, v);
+	if (v->v_pidfd < 0)
+		error = make_process(vh, v);
 	if (error != 0)
-		give_slot(vh, v);
+		give_slot(vh, v, false);
 	else
 		host_vm_leave(v);
 	return error;
 }
 
+/* --- keeping a process for the next ------------------------------------- */
+
+/* Is there room for one more?  Then it is counted. */
+static bool
+reserve(struct vmhost *vh)
+{
+	bool room;
+
+	pthread_mutex_lock(&vh->vh_lock);
+	room = vh->vh_nkept < VM_NKEPT;
+	vh->vh_nkept += room;
+	pthread_mutex_unlock(&vh->vh_lock);
+	return room;
+}
+
+static void
+unreserve(struct vmhost *vh)
+{
+	pthread_mutex_lock(&vh->vh_lock);
+	vh->vh_nkept--;
+	pthread_mutex_unlock(&vh->vh_lock);
+}
+
+/*
+ * Leave no trace of the guest.  The stub sleeps in its own code, and takes the
+ * mappings apart before it runs the next guest; its processor state is loaded
+ * anew by that.
+ */
+static bool
+empty(struct vmhost *vh, struct vmspace *v)
+{
+	struct comm *c = vm_comm(v);
+
+	/* A late signal would come with the guest's registers on the stack. */
+	while (atomic_load(&vh->vh_kicking) != 0)
+		sched_yield();
+	/* When it has done something for us it has seen the earlier ones. */
+	if (atomic_load(&v->v_dead) != 0 || host_turn_hold(vh, v) != 0 ||
+	    host_vm_clear(vh, v, atomic_load(&v->v_kicked) != 0) != 0)
+		return false;
+	c->c_uc = c->c_info = 0;
+	c->c_sp = SLOT_BASE + SLOT_LEN;
+	memset(v->v_slot + offsetof(struct comm, c_fp), 0,
+	    SLOT_LEN - offsetof(struct comm, c_fp));
+	return true;
+}
+
 static void
 destroy(struct vmhost *vh, struct vmspace *v)
 {
-	end_process(vh, v);
-	munmap(v->v_slot, SLOT_LEN);
-	give_slot(vh, v);
+	bool kept = reserve(vh);
+
+	if (kept && !empty(vh, v)) {
+		unreserve(vh);
+		kept = false;
+	}
+	if (!kept)
+		end_process(vh, v);
+	give_slot(vh, v, kept);
 }
 
 int
@@ -425,8 +509,8 @@ host_vm_end(struct machine *m)
 		return;
 	for (i = 0; i < vh->vh_nslot; i++) {
 		v = atomic_load(&vh->vh_slot[i]);
-		if (v->v_used)
-			destroy(vh, v);
+		if (v->v_pidfd >= 0)
+			end_process(vh, v);
 	}
 	host_warden_stop(vh);
 	for (i = 0; i < vh->vh_nslot; i++) {

@@ -68,13 +68,14 @@ _Static_assert(C_REG == offsetof(struct comm, c_reg), "");
 _Static_assert(C_RIP == offsetof(struct comm, c_rip), "");
 _Static_assert(C_RFLAGS == offsetof(struct comm, c_rflags), "");
 _Static_assert(C_XMASK == offsetof(struct comm, c_xmask), "");
+_Static_assert(C_SLEEPY == offsetof(struct comm, c_sleepy), "");
 _Static_assert(sizeof(struct comm) <= SLOT_OPS, "");
 _Static_assert(OP_SIZE == sizeof(struct stub_op), "");
 _Static_assert(OP_ARG == offsetof(struct stub_op, o_arg), "");
 _Static_assert(OP_RET == offsetof(struct stub_op, o_ret), "");
 _Static_assert(SLOT_OPS + STUB_NOPS * OP_SIZE <= SLOT_FP, "");
 _Static_assert(SLOT_BASE % SLOT_LEN == 0 && SLOT_BASE + SLOT_LEN <= VM_LOW, "");
-_Static_assert(K_SIGUSR1 == SIGUSR1, "");
+_Static_assert(K_SIGUSR1 == SIGUSR1 && K_SIGSYS == SIGSYS, "");
 
 bool
 host_vm_kick(struct machine *m, uint64_t *word)
@@ -296,6 +297,8 @@ store_frame(struct vmhost *vh, struct vmspace *v, struct quern_vmframe *f)
 	f->f_rflags = (uint64_t)g[REG_EFL];
 	f->f_fsbase = c->c_fsbase;
 	f->f_gsbase = c->c_gsbase;
+	host_turn_stopped(v,
+	    sig == SIGSYS ? (unsigned)f->f_reg[0] & STOP_MASK : STOP_FAULT);
 	if (sig == SIGUSR1) {
 		f->f_why = QUERN_VM_KICK;
 	} else if (f->f_rip >= STUB_BASE && f->f_rip < VM_LOW) {
@@ -345,36 +348,39 @@ seat_kicked(struct quern_seat *seat)
 	return true;
 }
 
-/* Put the waiting maps before the resumption; how many, or -EIO. */
+/* Put the waiting changes before the resumption; how many, or -EIO. */
 static int
-queue_maps(struct vmhost *vh, struct vmspace *v)
+queue_changes(struct vmhost *vh, struct vmspace *v)
 {
 	struct comm *c = vm_comm(v);
 	struct stub_op *ops = (struct stub_op *)(void *)(v->v_slot + SLOT_OPS);
-	struct quern_vm_op maps[STUB_NOPS];
+	struct quern_vm_op changes[STUB_NOPS];
 	unsigned i, n;
 	int error;
 
 	c->c_nops = c->c_opi = c->c_operr = 0;
-	n = host_vm_take_maps(v, maps);
+	n = host_vm_take(v, changes);
 	if (n == 0)
 		return 0;
 	error = host_turn_hold(vh, v);
 	if (error != 0)
 		return error;
 	for (i = 0; i < n; i++)
-		host_filter_op(v, &maps[i], &ops[i]);
+		host_filter_op(v, &changes[i], &ops[i]);
 	c->c_nops = n;
 	return (int)n;
 }
 
-/* One stretch in the guest.  0; -EIO, -ENOMEM (of a map), -EINTR (kicked). */
+/*
+ * One stretch in the guest.  0; -EIO; -ENOMEM (of a change: nothing is mapped
+ * now), -EINTR (kicked).
+ */
 static int
 run_once(struct vmhost *vh, struct vmspace *v, struct quern_seat *seat,
     const struct quern_vmframe *f, uint64_t deadline)
 {
 	struct comm *c = vm_comm(v);
-	int error, nmaps;
+	int error, nops;
 
 	load_frame(vh, v, f);
 	/*
@@ -384,27 +390,29 @@ run_once(struct vmhost *vh, struct vmspace *v, struct quern_seat *seat,
 	 */
 	atomic_store(&c->c_pend, 0);
 	atomic_store(&v->v_overdue, 0);
+	atomic_store(&v->v_kicked, 0);
 	if (!seat_take(seat, v))
 		return -EINTR;
 	if (atomic_load(&v->v_stop) != 0) {
 		seat_leave(seat, v);
 		return -EINTR;
 	}
-	error = nmaps = queue_maps(vh, v);
-	if (nmaps >= 0) {
+	error = nops = queue_changes(vh, v);
+	if (nops >= 0) {
 		atomic_store(&v->v_deadline, deadline);
 		if (deadline != QUERN_NEVER)
 			host_warden_deadline(vh, deadline);
 		c->c_resume = 1;
+		host_turn_learn(vh, v);
 		v->v_held = false;
 		error = host_turn_pass(vh, v, seat_word(seat));
 		atomic_store(&v->v_deadline, QUERN_NEVER);
 	}
 	seat_leave(seat, v);
-	if (nmaps > 0 && error == 0 && c->c_operr != 0) {
+	if (nops > 0 && error == 0 && c->c_operr != 0) {
 		/* Then the stub has not wiped them. */
-		memset(v->v_slot + SLOT_OPS, 0, (size_t)nmaps * OP_SIZE);
-		error = -ENOMEM;
+		memset(v->v_slot + SLOT_OPS, 0, (size_t)nops * OP_SIZE);
+		error = host_vm_clear(vh, v, true) != 0 ? -EIO : -ENOMEM;
 	}
 	return error;
 }

@@ -7,10 +7,16 @@
  * to, and its slot, 32 KiB through which turns, registers and operations pass.
  * Its process has no other descriptor and no other system call (vmfilter.c).
  *
- * Operations on the address space are system calls that the stub makes for us.
- * Maps wait for the next run and go along with it; all else is done at once,
- * after what waits.  While an operation is in the slot so are the secrets, and
- * then the stub is held (vmturn.c).
+ * Operations on the address space are system calls that the stub makes for us
+ * before it runs the guest again.  So an update only has to see to it that the
+ * guest does not run: the stub is held (vmturn.c), and what is to be done waits in
+ * v_pend for the next run, all in order.  Maps alone can wait for that even
+ * while the guest runs.  While an operation is in the slot so are the secrets, and
+ * then too the stub is held.
+ *
+ * If an operation fails, for want of memory, what waited behind it must not be
+ * lost: pages may be others' by now.  Then all is unmapped, which always works,
+ * and the caller maps again what is used.
  *
  * v_state says who has the vmspace: idle, nobody; running, a thread in vm_run;
  * updating, one that makes, changes or destroys it.  Only vm_run keeps it for
@@ -105,7 +111,7 @@ host_vm_enter(struct vmhost *vh, uint32_t id, enum vm_state state, bool updater,
 }
 
 unsigned
-host_vm_take_maps(struct vmspace *v, struct quern_vm_op ops[STUB_NOPS])
+host_vm_take(struct vmspace *v, struct quern_vm_op ops[STUB_NOPS])
 {
 	unsigned n;
 
@@ -148,6 +154,28 @@ op_valid(const struct machine *m, const struct quern_vm_op *op)
 	    op->v_len <= m->m_ramlen - op->v_ram;
 }
 
+/* Is all of `a` within `b`? */
+static bool
+within(const struct quern_vm_op *a, const struct quern_vm_op *b)
+{
+	return a->v_addr >= b->v_addr &&
+	    a->v_addr + a->v_len <= b->v_addr + b->v_len;
+}
+
+/* Put one behind those that wait; false: there is no room.  [v] */
+static bool
+leave_one(struct vmspace *v, const struct quern_vm_op *op)
+{
+	/* What it replaces need not be made. */
+	while (op->v_cmd != QUERN_VM_PROTECT && v->v_npend > 0 &&
+	    within(&v->v_pend[v->v_npend - 1], op))
+		v->v_npend--;
+	if (v->v_npend == STUB_NOPS)
+		return false;
+	v->v_pend[v->v_npend++] = *op;
+	return true;
+}
+
 /* If all are maps and there is room, leave them for the next run.  [v] */
 static bool
 leave_maps(struct vmspace *v, const struct quern_vm_op *ops, unsigned n)
@@ -157,10 +185,10 @@ leave_maps(struct vmspace *v, const struct quern_vm_op *ops, unsigned n)
 	for (i = 0; i < n; i++)
 		if (ops[i].v_cmd != QUERN_VM_MAP)
 			return false;
-	if (n == 0 || n > STUB_NOPS - v->v_npend)
-		return n == 0;
-	memcpy(&v->v_pend[v->v_npend], ops, n * sizeof(*ops));
-	v->v_npend += n;
+	if (n > STUB_NOPS - v->v_npend)
+		return false;
+	for (i = 0; i < n; i++)
+		(void)leave_one(v, &ops[i]);
 	return true;
 }
 
@@ -191,18 +219,53 @@ session(struct vmhost *vh, struct vmspace *v, const struct quern_vm_op *ops,
 	return error;
 }
 
+int
+host_vm_clear(struct vmhost *vh, struct vmspace *v, bool now)
+{
+	static const struct quern_vm_op all = { .v_cmd = QUERN_VM_UNMAP,
+		.v_addr = VM_LOW,
+		.v_len = VM_TOP - VM_LOW };
+	int error = host_turn_hold(vh, v);
+
+	if (error != 0)
+		return error;
+	pthread_mutex_lock(&v->v_lock);
+	v->v_npend = now ? 0 : 1;
+	v->v_pend[0] = all;
+	pthread_mutex_unlock(&v->v_lock);
+	return now && session(vh, v, &all, 1) != 0 ? -EIO : 0;
+}
+
+/* Make what waits.  0; -ENOMEM: nothing is mapped now; -EIO. */
 static int
-sessions(struct vmhost *vh, struct vmspace *v, const struct quern_vm_op *ops,
+flush(struct vmhost *vh, struct vmspace *v)
+{
+	struct quern_vm_op pend[STUB_NOPS];
+	unsigned n = host_vm_take(v, pend);
+	int error = session(vh, v, pend, n);
+
+	if (error == -ENOMEM && host_vm_clear(vh, v, true) != 0)
+		error = -EIO;
+	return error;
+}
+
+/* Leave all for the next run of a stub that is held.  0, -ENOMEM, -EIO. */
+static int
+leave_all(struct vmhost *vh, struct vmspace *v, const struct quern_vm_op *ops,
     unsigned n)
 {
-	unsigned some;
-	int error = 0;
+	int error = host_turn_hold(vh, v);
+	unsigned i;
+	bool left;
 
-	while (n > 0 && error == 0) {
-		some = n < STUB_NOPS ? n : STUB_NOPS;
-		error = session(vh, v, ops, some);
-		ops += some;
-		n -= some;
+	for (i = 0; i < n && error == 0; i++) {
+		pthread_mutex_lock(&v->v_lock);
+		left = leave_one(v, &ops[i]);
+		pthread_mutex_unlock(&v->v_lock);
+		if (!left) {
+			error = flush(vh, v);
+			i--;
+		}
 	}
 	return error;
 }
@@ -213,9 +276,8 @@ host_vm_update(void *ctx, unsigned cpu, uint32_t id,
 {
 	struct machine *m = ctx;
 	struct vmhost *vh = atomic_load(&m->m_vm);
-	struct quern_vm_op pend[STUB_NOPS];
 	struct vmspace *v;
-	unsigned i, npend;
+	unsigned i;
 	bool left;
 	int error;
 
@@ -236,10 +298,7 @@ host_vm_update(void *ctx, unsigned cpu, uint32_t id,
 	error = host_vm_enter(vh, id, VM_UPDATING, true, &v);
 	if (error != 0)
 		return error;
-	npend = host_vm_take_maps(v, pend);
-	error = sessions(vh, v, pend, npend);
-	if (error == 0)
-		error = sessions(vh, v, ops, n);
+	error = leave_all(vh, v, ops, n);
 	if (error == -EIO) {
 		/* Nothing is mapped in a process that is gone. */
 		host_turn_kill(v);

@@ -115,6 +115,15 @@ handler:
 	mov	%rax, C_FSBASE(%rbx)
 	rdgsbase %rax
 	mov	%rax, C_GSBASE(%rbx)
+	/* After stops of some kinds the host wants it asleep. */
+	mov	$STOP_FAULT, %eax
+	cmp	$K_SIGSYS, %edi
+	jne	2f
+	mov	UC_RAX(%rdx), %eax
+	and	$STOP_MASK, %eax
+2:	bt	%eax, C_SLEEPY(%rbx)
+	jnc	handover
+	movl	$1, C_HOLD(%rbx)
 	jmp	handover
 
 /* SIGUSR1 came while the stub ran, at offset %rax: T2. */

@@ -21,6 +21,10 @@
 #define STUB_NOPS  64
 #define FP_MAX     0x2000
 
+/* Kinds of stops: the number of a system call, below, or this. */
+#define STOP_FAULT 511
+#define STOP_MASK  511
+
 /* Descriptors of a new stub; it closes the first. */
 #define STUB_FD_SLOT 3
 #define STUB_FD_RAM  4
@@ -50,6 +54,7 @@
 #define C_RIP    232
 #define C_RFLAGS 240
 #define C_XMASK  248
+#define C_SLEEPY 256
 
 /* struct stub_op */
 #define OP_NR   0
@@ -77,6 +82,7 @@
 #define K_FUTEX_WAIT         0
 #define K_FUTEX_WAKE         1
 #define K_SIGUSR1            10
+#define K_SIGSYS             31
 #define K_FUTEX_WAIT_PRIVATE 128
 #define K_FUTEX_WAKE_PRIVATE 129
 

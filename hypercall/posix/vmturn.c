@@ -23,6 +23,11 @@
  *     No one else can sleep there: only the stub and we map the slot.
  * H3  Secrets are written, and what operations answered is believed, only while
  *     it is held.
+ *
+ * A stub that sleeps is held for the price of that one call; one that yields has to
+ * be put to sleep first.  So after stops that usually end in a change of the
+ * address space - faults and some system calls, which ones is learned - a stub
+ * sleeps at once (c_sleepy, a hint).
  */
 #include <limits.h>
 #include <linux/futex.h>
@@ -77,6 +82,7 @@ host_turn_kick(struct vmspace *v)
 	int saved = errno;
 
 	(void)pidfd_send_signal(v->v_pidfd, SIGUSR1, NULL, 0);
+	atomic_store(&v->v_kicked, 1);
 	futex_wake(&vm_comm(v)->c_turn);
 	errno = saved;
 }
@@ -192,6 +198,41 @@ host_turn_pass(struct vmhost *vh, struct vmspace *v, const uint64_t *word)
 	if ((!woken || v->v_handover == QUERN_POSIX_SPIN) && ours_soon(v))
 		return 0;
 	return sleep_for_turn(vh, v, word);
+}
+
+void
+host_turn_stopped(struct vmspace *v, unsigned kind)
+{
+	v->v_stopped = kind;
+}
+
+/* So many stops of a kind in a row without a change, and it yields again. */
+#define SLEEPY 4u
+
+void
+host_turn_learn(struct vmhost *vh, struct vmspace *v)
+{
+	uint64_t bit = UINT64_C(1) << v->v_stopped % 64;
+	_Atomic uint8_t *level = &vh->vh_level[v->v_stopped];
+	_Atomic uint64_t *kinds = &vh->vh_sleepy[v->v_stopped / 64];
+	struct comm *c = vm_comm(v);
+	unsigned n = atomic_load_explicit(level, memory_order_relaxed), i;
+
+	/* Others may count at the same time: it is a guess anyway. */
+	if (v->v_held && n == 0)
+		atomic_fetch_or(kinds, bit);
+	else if (!v->v_held && n == 1)
+		atomic_fetch_and(kinds, ~bit);
+	if (v->v_held)
+		n = SLEEPY;
+	else if (n > 0)
+		n--;
+	atomic_store_explicit(level, (uint8_t)n, memory_order_relaxed);
+	for (i = 0; i < STOP_WORDS; i++)
+		c->c_sleepy[i] = v->v_handover == QUERN_POSIX_SPIN ?
+		    0 :
+		    atomic_load_explicit(&vh->vh_sleepy[i],
+			memory_order_relaxed);
 }
 
 int

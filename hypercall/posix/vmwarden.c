@@ -171,7 +171,7 @@ watch(struct vmhost *vh, struct vmspace *v)
 	int error;
 
 	pthread_mutex_lock(&vh->vh_lock);
-	ee.data.u64 = (uint64_t)v->v_gen << 32 | v->v_index;
+	ee.data.u64 = (uint64_t)++v->v_birth << 32 | v->v_index;
 	error = epoll_ctl(vh->vh_epfd, EPOLL_CTL_ADD, v->v_pidfd, &ee);
 	v->v_watched = error == 0;
 	pthread_mutex_unlock(&vh->vh_lock);
@@ -232,6 +232,7 @@ host_warden_birth(struct vmhost *vh, struct vmspace *v, int slotfd)
 			host_turn_kill(v);
 			host_turn_await_death(v);
 			close(v->v_pidfd);
+			v->v_pidfd = -1;
 		}
 	}
 	pthread_mutex_unlock(&vh->vh_birthlock);
@@ -262,7 +263,7 @@ note_death(struct vmhost *vh, uint64_t key)
 	struct vmspace *v = atomic_load(&vh->vh_slot[(uint32_t)key]);
 
 	pthread_mutex_lock(&vh->vh_lock);
-	if (v->v_watched && v->v_gen == key >> 32) {
+	if (v->v_watched && v->v_birth == key >> 32) {
 		atomic_store(&v->v_dead, 1);
 		host_turn_kick(v);
 		epoll_ctl(vh->vh_epfd, EPOLL_CTL_DEL, v->v_pidfd, NULL);

@@ -249,6 +249,6 @@ const struct kcase kvmrace_cases[] = {
 };
 
 const struct kcase kvmrace_bugs[] = {
-	{ "bug_protect", bug_protect, 60, true, NULL },
+	{ "bug_protect", bug_protect, 400, true, NULL },
 	{ NULL, NULL, 0, false, NULL },
 };

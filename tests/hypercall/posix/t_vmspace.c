@@ -333,9 +333,16 @@ START_TEST(protect)
 	ck_assert_int_eq(update(&g, QUERN_VM_PROTECT, GUEST_DATA, 4096, 0, 0),
 	    0);
 	ck_assert_uint_eq(run(&g), QUERN_VM_FAULT);
-	/* Where nothing is mapped there is nothing to protect. */
+	/* Where nothing is mapped there is nothing to protect: all goes. */
 	ck_assert_int_eq(update(&g, QUERN_VM_PROTECT, 0x20000000, 4096, 0, RW),
+	    0);
+	g.f = guest_frame(g_call);
+	ck_assert_int_eq(g.t.t_ops->vm_run(g.t.t_ctx, 0, ID, &seat, &g.f,
+			     QUERN_NEVER),
 	    -ENOMEM);
+	ck_assert_uint_eq(run(&g), QUERN_VM_FAULT);
+	ck_assert_uint_eq(g.f.f_addr, g.f.f_rip);
+	ck_assert_int_eq(guest_install(g.t.t_ops, g.t.t_ctx, ID, g.ram), 0);
 	/* No execution of data. */
 	g.f = guest_frame(g_call);
 	g.f.f_rip = GUEST_STACK;
@@ -843,7 +850,8 @@ START_TEST(hundred)
 			ck_assert_int_eq(g.t.t_ops->vm_destroy(g.t.t_ctx,
 					     i * 256),
 			    0);
-		ck_assert_uint_eq(test_count_children(), children + 51);
+		/* Some are kept for the next. */
+		ck_assert_uint_eq(test_count_children(), children + 51 + 16);
 		for (i = 0; i < 100; i += 20)
 			ck_assert_int_eq(g.t.t_ops->vm_create(g.t.t_ctx,
 					     i * 256),
@@ -853,6 +861,92 @@ START_TEST(hundred)
 		ck_assert_uint_eq(test_count_fds(), fds);
 	}
 	test_await_tasks(tasks);
+}
+END_TEST
+
+/*
+ * A process is used again: nothing of the old guest is there for the new one,
+ * neither memory nor registers.
+ */
+START_TEST(kept_is_empty)
+{
+	static const uint64_t mark[] = { 0xff0, SLOT_OPS, SLOT_FP - 8,
+		SLOT_STACK - 8, SLOT_STACK, SLOT_STACK + 0x800 };
+	struct guest g;
+	unsigned i;
+	pid_t pid;
+
+	begin_guest(&g, &handover[_i]);
+	pid = test_guest_pid();
+	g.f = guest_frame(g_fp_set);
+	g.f.f_reg[RSI] = UINT64_C(0xfeedfacecafebeef);
+	g.f.f_reg[RDI] = 0x1f00;
+	ck_assert_uint_eq(run(&g), QUERN_VM_SYSCALL);
+	ck_assert_uint_eq(g.f.f_reg[RBP], 0x1f00);
+	ck_assert_int_eq(g.t.t_ops->vm_destroy(g.t.t_ctx, ID), 0);
+	ck_assert_int_eq(g.t.t_ops->vm_create(g.t.t_ctx, ID + 1), 0);
+	ck_assert_int_eq(test_guest_pid(), pid);
+	g.f = guest_frame(g_call);
+	ck_assert_int_eq(g.t.t_ops->vm_run(g.t.t_ctx, 0, ID + 1, &seat, &g.f,
+			     QUERN_NEVER),
+	    0);
+	ck_assert_uint_eq(g.f.f_why, QUERN_VM_FAULT);
+	ck_assert_uint_eq(g.f.f_addr, g.f.f_rip);
+	ck_assert_int_eq(guest_install(g.t.t_ops, g.t.t_ctx, ID + 1, g.ram), 0);
+	g.f = guest_frame(g_fp_get);
+	ck_assert_int_eq(g.t.t_ops->vm_run(g.t.t_ctx, 0, ID + 1, &seat, &g.f,
+			     QUERN_NEVER),
+	    0);
+	ck_assert_uint_eq(g.f.f_reg[RBX], 0);
+	ck_assert_uint_eq(g.f.f_reg[RBP], 0x1f80);
+	/* The slot, too, in which it has left a mark here and there. */
+	for (i = 0; i < sizeof mark / sizeof mark[0]; i++) {
+		g.f = guest_frame(g_store);
+		g.f.f_reg[RDI] = SLOT_BASE + mark[i];
+		g.f.f_reg[RSI] = UINT64_MAX;
+		ck_assert_int_eq(g.t.t_ops->vm_run(g.t.t_ctx, 0, ID + 1, &seat,
+				     &g.f, QUERN_NEVER),
+		    0);
+	}
+	ck_assert_int_eq(g.t.t_ops->vm_destroy(g.t.t_ctx, ID + 1), 0);
+	ck_assert_int_eq(g.t.t_ops->vm_create(g.t.t_ctx, ID), 0);
+	ck_assert_int_eq(test_guest_pid(), pid);
+	ck_assert_int_eq(guest_install(g.t.t_ops, g.t.t_ctx, ID, g.ram), 0);
+	for (i = 0; i < sizeof mark / sizeof mark[0]; i++) {
+		g.f = guest_frame(g_load);
+		g.f.f_reg[RDI] = SLOT_BASE + mark[i];
+		ck_assert_uint_eq(run(&g), QUERN_VM_SYSCALL);
+		ck_assert_uint_eq(g.f.f_reg[RBX], 0);
+	}
+	end(&g);
+}
+END_TEST
+
+/* Those that are kept are killed: there are others. */
+START_TEST(kept_killed)
+{
+	struct guest g;
+	pid_t pid;
+
+	begin_guest(&g, &handover[_i]);
+	pid = test_guest_pid();
+	g.f = guest_frame(g_call);
+	ck_assert_uint_eq(run(&g), QUERN_VM_SYSCALL);
+	ck_assert_int_eq(g.t.t_ops->vm_destroy(g.t.t_ctx, ID), 0);
+	ck_assert_int_eq(kill(pid, SIGKILL), 0);
+	do {
+		ck_assert_int_eq(g.t.t_ops->vm_create(g.t.t_ctx, ID), 0);
+		ck_assert_int_eq(guest_install(g.t.t_ops, g.t.t_ctx, ID, g.ram),
+		    0);
+		g.f = guest_frame(g_call);
+		/* Until its death is known it is as good as any other. */
+		if (run(&g) != QUERN_VM_DEAD)
+			break;
+		ck_assert_int_eq(g.t.t_ops->vm_destroy(g.t.t_ctx, ID), 0);
+	} while (1);
+	ck_assert_uint_eq(g.f.f_why, QUERN_VM_SYSCALL);
+	ck_assert_int_ne(test_guest_pid(), pid);
+	end(&g);
 }
 END_TEST
 
@@ -1046,12 +1140,13 @@ END_TEST
 /* The host's kernel has no memory for a mapping. */
 START_TEST(no_memory)
 {
-	const struct quern_vm_op both[] = {
+	struct quern_vm_op both[40] = {
 		MAP_OP(0x20000000, GUEST_RAM_FREE, 4096, RW),
 		{ QUERN_VM_UNMAP, 0, 0x30000000, 4096, 0 },
 	};
 	struct rlimit rl, none = { 4096, 4096 };
 	struct guest g;
+	unsigned i, n;
 	pid_t pid;
 
 	begin_guest(&g, &handover[_i]);
@@ -1061,21 +1156,36 @@ START_TEST(no_memory)
 	ck_assert_int_eq(prlimit(pid, RLIMIT_AS, NULL, &rl), 0);
 	none.rlim_max = rl.rlim_max;
 	ck_assert_int_eq(prlimit(pid, RLIMIT_AS, &none, NULL), 0);
-	/* At once, and with the next run. */
-	ck_assert_int_eq(g.t.t_ops->vm_update(g.t.t_ctx, 0, ID, both, 2),
+	/* By itself, with others behind it, and if there are too many to wait. */
+	for (i = 0; i < 3; i++) {
+		n = i == 0 ? 1 : 2;
+		g.f = guest_frame(g_call_loop);
+		ck_assert_int_eq(g.t.t_ops->vm_update(g.t.t_ctx, 0, ID, both,
+				     n),
+		    0);
+		ck_assert_int_eq(g.t.t_ops->vm_run(g.t.t_ctx, 0, ID, &seat,
+				     &g.f, QUERN_NEVER),
+		    -ENOMEM);
+		/* The guest has not run, and nothing is left to it. */
+		ck_assert_uint_eq(g.f.f_reg[R15], 0);
+		ck_assert_uint_eq(run(&g), QUERN_VM_FAULT);
+		ck_assert_uint_eq(g.f.f_addr, g.f.f_rip);
+	}
+	for (i = 0; i < 40; i++)
+		both[i] = (struct quern_vm_op)MAP_OP(0x20000000 + i * 8192,
+		    GUEST_RAM_FREE, 4096, RW);
+	both[0].v_cmd = QUERN_VM_PROTECT;
+	ck_assert_int_eq(g.t.t_ops->vm_update(g.t.t_ctx, 0, ID, both, 40), 0);
+	ck_assert_int_eq(g.t.t_ops->vm_update(g.t.t_ctx, 0, ID, both, 40),
 	    -ENOMEM);
-	ck_assert_int_eq(g.t.t_ops->vm_update(g.t.t_ctx, 0, ID, both, 1), 0);
-	ck_assert_int_eq(g.t.t_ops->vm_run(g.t.t_ctx, 0, ID, &seat, &g.f,
-			     QUERN_NEVER),
-	    -ENOMEM);
-	/* The guest has not run, and can go on as if nothing had been. */
-	ck_assert_uint_eq(g.f.f_reg[R15], 0);
-	ck_assert_uint_eq(run(&g), QUERN_VM_SYSCALL);
-	ck_assert_uint_eq(g.f.f_reg[R15], 1);
 	ck_assert_int_eq(prlimit(pid, RLIMIT_AS, &rl, NULL), 0);
-	ck_assert_int_eq(g.t.t_ops->vm_update(g.t.t_ctx, 0, ID, both, 2), 0);
+	ck_assert_uint_eq(run(&g), QUERN_VM_FAULT);
+	ck_assert_int_eq(guest_install(g.t.t_ops, g.t.t_ctx, ID, g.ram), 0);
+	ck_assert_uint_eq(run(&g), QUERN_VM_SYSCALL);
+	ck_assert_int_eq(g.t.t_ops->vm_update(g.t.t_ctx, 0, ID, &both[1], 39),
+	    0);
 	g.f = guest_frame(g_load);
-	g.f.f_reg[RDI] = 0x20000000;
+	g.f.f_reg[RDI] = both[39].v_addr;
 	ck_assert_uint_eq(run(&g), QUERN_VM_SYSCALL);
 	end(&g);
 }
@@ -1511,6 +1621,8 @@ vm_suite(void)
 	tc = tcase_create("life");
 	tcase_set_timeout(tc, 120);
 	tcase_add_test(tc, hundred);
+	tcase_add_loop_test(tc, kept_is_empty, 0, NHANDOVER);
+	tcase_add_loop_test(tc, kept_killed, 0, NHANDOVER);
 	tcase_add_test(tc, no_sigchld);
 	tcase_add_loop_test(tc, guest_killed, 0, NHANDOVER);
 	tcase_add_loop_test(tc, guest_silent, 0, NHANDOVER);

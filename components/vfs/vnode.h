@@ -435,7 +435,8 @@ struct qvnode_ops {
 	 * promise already costs nothing.  vo_unreserve gives promises of a range
 	 * back that was not written, and may be asked to of blocks that have
 	 * none.  Without vo_map a page is promised when it is made and given back
-	 * when it has gone.  Called with the page busy: they must not wait for
+	 * when it has gone.  Called with the page busy, and of a page that is
+	 * stored to through a mapping without v_lock: they must not wait for
 	 * pages.  -ENOSPC, -EDQUOT, -EFBIG.  NULL: 0.
 	 */
 	int (*vo_reserve)(struct qvnode *v, uint64_t off, uint64_t len);

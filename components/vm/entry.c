@@ -191,7 +191,7 @@ void
 entry_change(struct entry *e, uint32_t flags, unsigned prot)
 {
 	count(e, 0 - entry_pages(e));
-	e->e_flags = flags;
+	entry_set(e, flags, ~flags);
 	e->e_prot = (uint8_t)prot;
 	count(e, entry_pages(e));
 }
@@ -287,7 +287,7 @@ entry_own(struct entry *e)
 	qmutex_unlock(&fa->fa_lock);
 	if (a == NULL)
 		return -Q_ENOMEM;
-	e->e_flags &= ~E_COPY;
+	entry_set(e, 0, E_COPY);
 	return 0;
 }
 
@@ -300,7 +300,7 @@ entry_tryown(struct entry *e)
 		return;
 	qmutex_lock(&a->a_fam->fa_lock);
 	if (anon_ours(a, e->e_map))
-		e->e_flags &= ~E_COPY;
+		entry_set(e, 0, E_COPY);
 	qmutex_unlock(&a->a_fam->fa_lock);
 }
 

@@ -90,7 +90,7 @@ fork_entry(struct entry *e, struct qvmmap *to)
 	 * this mapping: copies of that see what is in it, at any index (A1).
 	 */
 	if (e->e_anon != NULL && (e->e_flags & E_SHARED) == 0)
-		e->e_flags |= E_COPY;
+		entry_set(e, E_COPY, 0);
 	if ((e->e_flags & E_DONTFORK) != 0)
 		return 0;
 	d = entry_dup(e, to, e->e_start, e->e_end);
@@ -98,7 +98,7 @@ fork_entry(struct entry *e, struct qvmmap *to)
 		return -Q_ENOMEM;
 	if ((e->e_flags & E_WIPE) != 0)
 		entry_drop_anon(d);
-	d->e_flags &= ~(E_LOCKED | E_ONFAULT);
+	entry_set(d, 0, (E_LOCKED | E_ONFAULT));
 	entry_insert(to, d);
 	return 0;
 }

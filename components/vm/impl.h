@@ -186,7 +186,7 @@ void fobj_put(struct fobj *fo);
 /* A mapping.  Where it is is changed under [m] and, if it has these, [o], [f]. */
 struct entry {
 	uint64_t e_start, e_end;
-	uint32_t e_flags;
+	uint32_t e_flags;      /* [a] */
 	uint8_t e_prot, e_max; /* Q_PROT_* */
 	uint16_t e_around;     /* [a] pages that a fault maps */
 	uint64_t e_next;       /* [a] where a sequential one is next */
@@ -241,6 +241,21 @@ void entry_free(struct entry *e);
 /* A copy for [start, end) of it, with references of its own, in map `m`. */
 struct entry *entry_dup(const struct entry *e, struct qvmmap *m, uint64_t start,
     uint64_t end);
+
+/* Set flags and take others away: [m] for writing; who reclaims looks without. */
+static inline void
+entry_set(struct entry *e, uint32_t set, uint32_t clear)
+{
+	__atomic_store_n(&e->e_flags, (e->e_flags & ~clear) | set,
+	    __ATOMIC_RELAXED);
+}
+
+/* Is it locked in memory?  Without a lock. */
+static inline bool
+entry_locked(const struct entry *e)
+{
+	return (__atomic_load_n(&e->e_flags, __ATOMIC_RELAXED) & E_LOCKED) != 0;
+}
 
 static inline uint64_t
 entry_pages(const struct entry *e)

@@ -79,7 +79,7 @@ can_take(struct entry *e)
 	if ((e->e_flags & E_SHARED) != 0 || e->e_anon->a_back != NULL ||
 	    !anon_alone(e->e_anon))
 		return false;
-	e->e_flags &= ~E_COPY;
+	entry_set(e, 0, E_COPY);
 	return true;
 }
 
@@ -501,7 +501,7 @@ place(struct request *rq, struct gone *g)
 		return -Q_ENOMEM;
 	if (map_counts(m->m_vm, e->e_flags, e->e_prot, e->e_fobj)) {
 		error = map_commit(m->m_vm, entry_pages(e));
-		e->e_flags |= E_ACCOUNT;
+		entry_set(e, E_ACCOUNT, 0);
 	}
 	if (error == 0 && (e->e_flags & (E_SHARED | E_GROWSDOWN)) == 0 &&
 	    (e->e_prot & Q_PROT_WRITE) != 0 &&

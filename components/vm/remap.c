@@ -107,9 +107,9 @@ move_entry(struct remap *rm, struct entry *e)
 			return -Q_ENOMEM;
 		if ((e->e_flags & E_SHARED) == 0) {
 			entry_drop_anon(left);
-			left->e_flags &= ~E_COPY;
+			entry_set(left, 0, E_COPY);
 		}
-		left->e_flags &= ~(E_LOCKED | E_ONFAULT);
+		entry_set(left, 0, (E_LOCKED | E_ONFAULT));
 	}
 	prev = entry_prev(e);
 	next = entry_next(e);

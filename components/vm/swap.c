@@ -199,7 +199,7 @@ swap_family(struct vm *vm, struct family *fa, uint64_t want)
 	qmutex_lock(&fa->fa_lock);
 	QLIST_FOREACH(l, &fa->fa_entries) {
 		e = QLIST_ELEM(l, struct entry, e_alink);
-		if ((e->e_flags & E_LOCKED) == 0)
+		if (!entry_locked(e))
 			n += swap_entry(vm, e, want - n);
 		if (n >= want)
 			break;
@@ -248,7 +248,7 @@ unmap_file(struct vm *vm, struct fobj *fo, uint64_t want)
 	qmutex_lock(&fo->fo_lock);
 	QLIST_FOREACH(l, &fo->fo_entries) {
 		e = QLIST_ELEM(l, struct entry, e_flink);
-		if ((e->e_flags & E_LOCKED) != 0 || nr == RANGES)
+		if (entry_locked(e) || nr == RANGES)
 			continue;
 		r[nr].first = e->e_findex;
 		r[nr++].n = entry_pages(e);

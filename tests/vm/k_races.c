@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <quern/block.h>
+
 #include <components/vm/impl.h>
 
 #include "mpmap.h"
@@ -28,6 +30,7 @@ struct race {
 	struct mworld w;
 	struct tfile file;
 	struct qfile *f;
+	struct qdisk *swap;
 	struct qvmmap *m;
 	uint64_t area[AREAS], extra;
 	uint32_t worker, over; /* [a] */
@@ -111,7 +114,11 @@ disturb(struct race *r)
 {
 	uint64_t at = r->extra, to = 0;
 
-	switch (mworld_some(&r->w, 10)) {
+	switch (mworld_some(&r->w, 12)) {
+	case 10:
+	case 11:
+		(void)swap_pages(vm_of(r->k), 1 + mworld_some(&r->w, 10));
+		break;
 	case 0:
 	case 1:
 	case 2:
@@ -172,6 +179,8 @@ in_kernel(void *arg)
 	if (!tfile_init(&r->file, &r->f) ||
 	    !KCHECK_EQ(r->e, qvm_create(r->k, &mpmap_ops, &r->m), 0))
 		return 0;
+	KCHECK_EQ(r->e, qdisk_ram(r->k, "swap", 200 * PG, &r->swap), 0);
+	KCHECK_EQ(r->e, qvm_swapon(r->k, r->swap), 0);
 	r->w.mw_bug = r->bug ? MBUG_PROTECT : 0;
 	KCHECK_EQ(r->e,
 	    qvm_map(r->m, &r->area[0], PAGES * PG, RW,
@@ -200,6 +209,8 @@ in_kernel(void *arg)
 	for (i = 0; i <= WORKERS; i++)
 		qthread_join(t[i]);
 	qvm_put(r->m);
+	KCHECK_EQ(r->e, qvm_swapoff(r->k, r->swap), 0);
+	qdisk_put(r->swap);
 	qfile_put(r->f);
 	tfile_fini(&r->file);
 	KCHECK_EQ(r->e, r->w.mw_spaces, 0);
@@ -249,6 +260,6 @@ const struct kcase kvmrace_cases[] = {
 };
 
 const struct kcase kvmrace_bugs[] = {
-	{ "bug_protect", bug_protect, 400, true, NULL },
+	{ "bug_protect", bug_protect, 500, true, NULL },
 	{ NULL, NULL, 0, false, NULL },
 };

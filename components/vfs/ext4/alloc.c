@@ -425,12 +425,12 @@ int
 alloc_clusters(struct jhandle *h, struct ext4 *x, uint64_t goal, uint32_t want,
     unsigned flags, uint64_t *blkp, uint32_t *got)
 {
-	uint64_t avail,
-	    kept = (flags & ALLOC_PROMISED) != 0 ? 0 : x->x_promised;
+	uint64_t avail, kept;
 	uint32_t g, at = 0;
 	int error;
 
 	qmutex_lock(&x->x_alloc);
+	kept = (flags & ALLOC_PROMISED) != 0 ? 0 : x->x_promised;
 	avail = x->x_free - x->x_busy;
 	if ((flags & ALLOC_META) == 0 && (flags & ALLOC_PROMISED) == 0)
 		kept += x->x_resvd + kept_from_caller(x);

@@ -227,7 +227,9 @@ inline_end(struct inode *ip)
 		error = tx_begin(x, XATTR_CREDITS + MAP_CREDITS, &h);
 	if (error == 0) {
 		qmutex_lock(&ip->i_lock);
-		error = convert(h, ip, data, len);
+		/* A store through a mapping may have come first. */
+		if (inode_has(ip, EXT4_INLINE_DATA_FL))
+			error = convert(h, ip, data, len);
 		qmutex_unlock(&ip->i_lock);
 		error = tx_end(x, h, error);
 	}

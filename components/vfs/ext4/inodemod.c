@@ -41,10 +41,12 @@ put_blocks(const struct ext4 *x, struct inode *ip, struct ext4_inode *di)
 {
 	uint64_t n = ip->i_v.v_blocks;
 
-	ip->i_flags &= ~EXT4_HUGE_FILE_FL;
+	/* Others look at the flags without a lock. */
+	__atomic_fetch_and(&ip->i_flags, ~EXT4_HUGE_FILE_FL, __ATOMIC_RELAXED);
 	if (n >> 32 != 0 && has_ro(x, EXT4_RO_HUGE_FILE) && n >> 48 != 0) {
 		n >>= x->x_bits - 9;
-		ip->i_flags |= EXT4_HUGE_FILE_FL;
+		__atomic_fetch_or(&ip->i_flags, EXT4_HUGE_FILE_FL,
+		    __ATOMIC_RELAXED);
 	}
 	di->i_blocks_lo_le = to_le32(n);
 	if (has_ro(x, EXT4_RO_HUGE_FILE))

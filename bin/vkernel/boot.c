@@ -8,10 +8,12 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -31,6 +33,9 @@
 
 #include "vkernel.h"
 
+/* How long processes are given to end when the system does. */
+#define STOP_NS UINT64_C(2000000000)
+
 static const struct quern_component *const parts[] = { &qvfs, &qtmpfs, &qdevfs,
 	&qext4, &qvm, &qttys, &qsockets, &qunix, &qlinux, NULL };
 
@@ -40,8 +45,11 @@ struct boot {
 	int b_sock;
 	struct quern *b_k;
 	struct quern_proc *b_p;
-	uint32_t b_over; /* [a] somebody has reported the end */
-	bool b_up;       /* everything is mounted */
+	uint32_t b_over;  /* [a] somebody has reported the end */
+	uint32_t b_asked; /* [a] b_end says how it is to end */
+	struct vk_report b_end;
+	int b_endfd; /* an eventfd: to be seen to now */
+	bool b_up;   /* everything is mounted */
 	struct qlinux_start b_start;
 	const char *b_path;
 	int b_console; /* descriptor of b_p's, or -1 */
@@ -50,7 +58,7 @@ struct boot {
 /* ---- the end --------------------------------------------------------------------- */
 
 /* The first to say so says how it ends. */
-static void
+static void __attribute__((noreturn))
 finish(struct boot *b, int kind, int status)
 {
 	struct vk_report re = { .re_kind = kind, .re_status = status };
@@ -62,18 +70,31 @@ finish(struct boot *b, int kind, int status)
 	_exit(0);
 }
 
+/* Have the main thread end the system; on a guest's thread, in the kernel. */
+static void
+ask_end(struct boot *b, int kind, int status)
+{
+	const uint64_t one = 1;
+
+	if (__atomic_exchange_n(&b->b_asked, 1, __ATOMIC_SEQ_CST) != 0)
+		return;
+	b->b_end = (struct vk_report){ kind, status };
+	(void)!write(b->b_endfd, &one, sizeof one);
+}
+
 static void
 on_ended(void *arg, int status)
 {
 	struct boot *b = arg;
 
-	(void)!qvfs_sync(b->b_k);
-	if (WIFSIGNALED(status))
-		finish(b, VK_ENDED, 128 + WTERMSIG(status));
+	if (WIFSIGNALED(status)) {
+		ask_end(b, VK_ENDED, 128 + WTERMSIG(status));
+		return;
+	}
 	/* Process 1 may not end while the system runs. */
 	if (b->b_o->o_command == NULL)
 		vk_warn("init exited with status %d", WEXITSTATUS(status));
-	finish(b, VK_ENDED, WEXITSTATUS(status));
+	ask_end(b, VK_ENDED, WEXITSTATUS(status));
 }
 
 static void
@@ -82,7 +103,7 @@ on_reboot(void *arg, uint32_t cmd)
 	bool again = cmd == Q_LINUX_REBOOT_CMD_RESTART ||
 	    cmd == Q_LINUX_REBOOT_CMD_RESTART2;
 
-	finish(arg, again ? VK_REBOOT : VK_ENDED, 0);
+	ask_end(arg, again ? VK_REBOOT : VK_ENDED, 0);
 }
 
 static void
@@ -135,6 +156,8 @@ make_kernel(struct boot *b)
 	int error;
 
 	host.pc_ramfile = o->o_ramfile;
+	/* What the host has to say we say ourselves, shorter. */
+	host.pc_logfd = o->o_verbose > 0 ? 0 : -1;
 	host.pc_vmspace = o->o_ptrace ? QUERN_POSIX_PTRACE : 0;
 	cfg.host = quern_posix_with(&host);
 	/* A command's output is its own. */
@@ -229,12 +252,14 @@ console_body(void *arg)
 	struct boot *b = arg;
 	const bool *tty = b->b_s->s_tty;
 
-	if (b->b_o->o_command == NULL || (tty[0] && tty[1]))
-		return qtty_console(b->b_k, "stdio:");
-	return qtty_console(b->b_k,
-	    tty[0]     ? "fd:0,0" :
-		tty[1] ? "fd:1,1" :
-			 "fd:2,2");
+	/* What is no terminal may end, and the system goes on. */
+	if (b->b_o->o_command == NULL)
+		return qtty_console(b->b_k, "stdio:", tty[0] ? 0 : QTTY_STAY);
+	if (tty[0] && tty[1])
+		return qtty_console(b->b_k, "stdio:", 0);
+	if (tty[0])
+		return qtty_console(b->b_k, "fd:0", 0);
+	return qtty_console(b->b_k, tty[1] ? "fd:-,1" : "fd:-,2", QTTY_STAY);
 }
 
 /* Is there a terminal that it is to see? */
@@ -291,8 +316,8 @@ make_stdio(struct boot *b, int fd)
 	struct qfile *f = NULL;
 	int error;
 
-	if (fcntl(fd, F_GETFL) < 0)
-		return NULL; /* closed for us, too */
+	if (b->b_s->s_closed[fd])
+		return NULL; /* for it, too */
 	if (b->b_s->s_tty[fd] || b->b_o->o_command == NULL)
 		return qfd_get(b->b_p, b->b_console);
 	snprintf(name, sizeof name, fd == 0 ? "fd:%d,-" : "fd:-,%d", fd);
@@ -470,19 +495,61 @@ poweroff_body(void *arg)
 }
 
 static int64_t
+put_file_body(void *arg)
+{
+	qfile_put(arg);
+	return 0;
+}
+
+static int64_t
+stop_body(void *arg)
+{
+	struct boot *b = arg;
+
+	return qlinux_stop(b->b_k, STOP_NS);
+}
+
+static int64_t
 sync_body(void *arg)
 {
-	struct signal_args *a = arg;
+	struct boot *b = arg;
 
-	return qvfs_sync(a->sa_b->b_k);
+	return qvfs_sync(b->b_k);
+}
+
+/* All processes end, and every file system is left as if nobody had used it. */
+static void __attribute__((noreturn)) end_system(struct boot *b)
+{
+	static const char *const dirs[] = { "/proc", "/dev/shm", "/dev/pts",
+		"/dev", "/" };
+	int64_t error;
+	size_t i;
+
+	(void)quern_run(b->b_p, stop_body, b);
+	for (i = 0; i < 3; i++)
+		if (b->b_start.ls_file[i] != NULL)
+			(void)quern_run(b->b_p, put_file_body,
+			    b->b_start.ls_file[i]);
+	if (b->b_console >= 0)
+		(void)!quern_close(b->b_p, b->b_console);
+	for (i = 0; i < sizeof dirs / sizeof dirs[0]; i++) {
+		error = quern_umount2(b->b_p, dirs[i], 0);
+		if (error == 0 || i + 1 < sizeof dirs / sizeof dirs[0])
+			continue;
+		if (b->b_o->o_verbose > 0)
+			vk_warn("the root disk is still in use: %s",
+			    strerror((int)-error));
+		(void)quern_run(b->b_p, sync_body, b);
+	}
+	finish(b, b->b_end.re_kind, b->b_end.re_status);
 }
 
 static void
 obey(struct boot *b, const struct vk_order * or)
 {
-	struct signal_args a = { b, or };
+	struct signal_args a = { b, ord };
 
-	switch (or->or_kind) {
+	switch (ord->or_kind) {
 	case VK_WINDOW:
 		(void)quern_run(b->b_p, window_body, &a);
 		break;
@@ -496,11 +563,31 @@ obey(struct boot *b, const struct vk_order * or)
 				"once more to end it all the same");
 		break;
 	case VK_INSIST:
-		(void)quern_run(b->b_p, sync_body, &a);
+		(void)quern_run(b->b_p, sync_body, b);
 		finish(b, VK_ENDED, 128 + SIGTERM);
 		break;
 	default:
 		break;
+	}
+}
+
+/* Obey until it is to end. */
+static void __attribute__((noreturn)) serve(struct boot *b)
+{
+	struct pollfd pfd[2] = { { .fd = b->b_sock, .events = POLLIN },
+		{ .fd = b->b_endfd, .events = POLLIN } };
+	struct vk_order ord;
+
+	for (;;) {
+		if (poll(pfd, 2, -1) < 0)
+			continue;
+		if (pfd[1].revents != 0)
+			end_system(b);
+		if (pfd[0].revents == 0)
+			continue;
+		if (recv(b->b_sock, &ord, sizeof ord, 0) != (ssize_t)sizeof ord)
+			_exit(VK_FAILED); /* the supervisor is gone */
+		obey(b, &ord);
 	}
 }
 
@@ -509,13 +596,14 @@ vk_boot(const struct vk_options *o, const struct vk_stdio *s, int sock)
 {
 	static struct boot boot;
 	struct boot *b = &boot;
-	struct vk_order or ;
 	unsigned i;
-	ssize_t n;
 
 	b->b_o = o;
 	b->b_s = s;
 	b->b_sock = sock;
+	b->b_endfd = eventfd(0, EFD_CLOEXEC);
+	if (b->b_endfd < 0)
+		vk_fail("eventfd: %s", strerror(errno));
 	make_kernel(b);
 	for (i = 0; i < o->o_ndisk; i++)
 		open_disk(b, i);
@@ -538,8 +626,5 @@ vk_boot(const struct vk_options *o, const struct vk_stdio *s, int sock)
 		start_init(b);
 	if (o->o_panic)
 		quern_kill(b->b_k, "asked for by --panic");
-	while ((n = recv(sock, & or, sizeof or, 0)) != 0)
-		if (n == (ssize_t)sizeof or)
-			obey(b, & or);
-	_exit(VK_FAILED);
+	serve(b);
 }

@@ -59,6 +59,24 @@ terminal_restore(struct super *su)
 		(void)tcsetattr(0, TCSADRAIN, &su->su_saved);
 }
 
+/* Have no descriptor of ours be taken for one that the user has closed. */
+static void
+note_closed(struct super *su)
+{
+	int i, fd;
+
+	for (i = 0; i < 3; i++) {
+		su->su_stdio.s_closed[i] = fcntl(i, F_GETFD) < 0;
+		if (!su->su_stdio.s_closed[i])
+			continue;
+		fd = open("/dev/null", O_RDWR);
+		if (fd >= 0 && fd != i) {
+			(void)dup2(fd, i);
+			close(fd);
+		}
+	}
+}
+
 /* Find out what standard input and output are, and take the terminal. */
 static void
 take_stdio(struct super *su)
@@ -67,7 +85,7 @@ take_stdio(struct super *su)
 	int i;
 
 	for (i = 0; i < 3; i++)
-		s->s_tty[i] = isatty(i) == 1;
+		s->s_tty[i] = !s->s_closed[i] && isatty(i) == 1;
 	/* In the background it is the shell's. */
 	s->s_raw = s->s_tty[0] && tcgetpgrp(0) == getpgrp() &&
 	    tcgetattr(0, &su->su_saved) == 0;
@@ -82,17 +100,17 @@ take_stdio(struct super *su)
 static void
 order(struct super *su, int kind, int sig)
 {
-	struct vk_order or = { .or_kind = kind, .or_sig = sig };
+	struct vk_order ord = { .or_kind = kind, .or_sig = sig };
 	struct winsize ws;
 	int i;
 
 	for (i = 0; i < 3; i++)
 		if (su->su_stdio.s_tty[i] && ioctl(i, TIOCGWINSZ, &ws) == 0) {
-			or.or_rows = ws.ws_row;
-			or.or_cols = ws.ws_col;
+			ord.or_rows = ws.ws_row;
+			ord.or_cols = ws.ws_col;
 			break;
 		}
-	(void)!send(su->su_sock, & or, sizeof or, MSG_NOSIGNAL | MSG_DONTWAIT);
+	(void)!send(su->su_sock, &ord, sizeof ord, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 /* ^Z typed at a terminal that is not raw, or sent: stop as other programs do. */
@@ -208,6 +226,7 @@ watch(struct super *su)
 	struct pollfd pfd[2] = { { .fd = su->su_sigfd, .events = POLLIN },
 		{ .fd = su->su_sock, .events = POLLIN } };
 	struct signalfd_siginfo si;
+	ssize_t n;
 
 	for (;;) {
 		if (poll(pfd, 2, -1) < 0)
@@ -217,10 +236,11 @@ watch(struct super *su)
 			take_signal(su, (int)si.ssi_signo);
 		if (pfd[1].revents == 0)
 			continue;
-		if (recv(su->su_sock, &su->su_report, sizeof su->su_report,
-			0) == (ssize_t)sizeof su->su_report)
+		n = recv(su->su_sock, &su->su_report, sizeof su->su_report, 0);
+		if (n == (ssize_t)sizeof su->su_report)
 			su->su_reported = true;
-		else
+		/* It closed its end before it read all we said: once. */
+		else if (n >= 0 || errno != ECONNRESET)
 			return; /* it has closed its end */
 	}
 }
@@ -252,6 +272,7 @@ vk_supervise(const struct vk_options *o, char **argv)
 	sigset_t none;
 	int status;
 
+	note_closed(&su);
 	write_pidfile(o);
 	start_kernel(&su);
 	order(&su, VK_WINDOW, 0);

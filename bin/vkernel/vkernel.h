@@ -17,7 +17,7 @@
 #include <quern/quern.h>
 
 /* Exit statuses of its own. */
-#define VK_PANIC  124 /* the kernel died */
+#define VK_PANIC  121 /* the kernel died */
 #define VK_FAILED 125 /* bad usage, or it could not begin */
 #define VK_NOEXEC 126 /* as of a shell: the command can't be executed ... */
 #define VK_NOENT  127 /* ... or is not there */
@@ -74,7 +74,7 @@ struct vk_report {
 
 /* What descriptors 0, 1 and 2 are, and whether the terminal is raw. */
 struct vk_stdio {
-	bool s_tty[3];
+	bool s_tty[3], s_closed[3];
 	bool s_raw;
 };
 

@@ -260,6 +260,7 @@ become_zombie(struct lproc *lp)
 	}
 	if (command)
 		l->l_command = NULL;
+	(void)qwaitq_wake_all(&l->l_exitq);
 	(void)qwaitq_wake_all(&lp->lp_endq);
 	qpollq_wake(&lp->lp_endpoll, Q_POLLIN | Q_POLLRDNORM);
 	qspin_unlock(&l->l_lock);

@@ -212,6 +212,7 @@ struct lsys {
 	void (*l_running)(void *arg);              /* [a] once */
 	void *l_arg;
 	struct lfutexes *l_futexes; /* [I] */
+	struct qwaitq l_exitq;      /* for processes to end */
 	uint32_t l_nproc;           /* [L] */
 };
 

@@ -73,6 +73,7 @@ linux_init(struct quern *k, void **statep)
 		l->l_xmask = xsave_mask();
 	qspin_init(&l->l_lock);
 	qlist_init(&l->l_procs);
+	qwaitq_init(&l->l_exitq);
 	for (i = 0; i < LINUX_HASH; i++) {
 		qlist_init(&l->l_pids[i]);
 		qlist_init(&l->l_tids[i]);
@@ -349,4 +350,34 @@ qlinux_signal(struct quern *k, int sig)
 	}
 	qspin_unlock(&l->l_lock);
 	return error;
+}
+
+int
+qlinux_stop(struct quern *k, uint64_t ns)
+{
+	struct lsys *l = linux_of(k);
+	uint64_t until = qclock_mono(k) + ns;
+	struct lproc *lp;
+	struct qlist *e;
+	int error = 0;
+	bool alive;
+
+	for (;;) {
+		alive = false;
+		qspin_lock(&l->l_lock);
+		QLIST_FOREACH(e, &l->l_procs) {
+			lp = QLIST_ELEM(e, struct lproc, lp_all);
+			/* The built-in process 1 has none ever. */
+			if (lp->lp_state != LP_ALIVE ||
+			    (lp == l->l_init && lp->lp_nthread == 0))
+				continue;
+			alive = true;
+			lproc_end(lp, Q_SIGKILL);
+		}
+		if (!alive || error != 0)
+			break;
+		error = qwaitq_sleep(&l->l_exitq, &l->l_lock, 0, until);
+	}
+	qspin_unlock(&l->l_lock);
+	return alive ? -Q_ETIMEDOUT : 0;
 }

@@ -55,6 +55,12 @@ int qlinux_spawn(struct quern *k, const char *path, const char *const *argv,
     const char *const *envp) QMUSTCHECK;
 
 /*
+ * End every process, and wait until they have ended, for up to `ns`.  In the
+ * kernel; sleeps.  -ETIMEDOUT.
+ */
+int qlinux_stop(struct quern *k, uint64_t ns) QMUSTCHECK;
+
+/*
  * Send a signal to the process that qlinux_start made.  In the kernel.  -ESRCH.
  */
 int qlinux_signal(struct quern *k, int sig);

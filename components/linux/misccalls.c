@@ -350,9 +350,9 @@ QSYS(reboot)
 		(void)!qvfs_sync(l->l_k);
 		if (l->l_reboot != NULL)
 			l->l_reboot(l->l_arg, cmd);
-		/* The machine is about to be gone. */
-		for (;;)
-			(void)qthread_sleep_until(QUERN_NEVER, false);
+		/* The machine is about to be gone, and we with it. */
+		(void)qthread_sleep_until(QUERN_NEVER, true);
+		return 0;
 	default:
 		return -Q_EINVAL;
 	}

@@ -149,6 +149,13 @@ guest_image(const char *const *names)
 	      "chmod 755 script && echo x >noexec && echo garbage >garbage && "
 	      "chmod 755 garbage && echo root:x:0:0:root:/:/bin/sh >passwd",
 	    work);
+	shell("cd %s/t && ln -s ../bin/busybox sbin/init && "
+	      "ln -s ../bin/busybox sbin/poweroff && "
+	      "ln -s ../bin/busybox sbin/reboot && "
+	      "printf '::sysinit:/bin/echo up and running\\n"
+	      "ttyS0::respawn:-/bin/sh\\n::ctrlaltdel:/sbin/reboot\\n' "
+	      ">etc/inittab",
+	    work);
 	shell("PATH=$PATH:/sbin:/usr/sbin mke2fs -q -F -t ext4 -d %s/t %s 48M "
 	      ">/dev/null 2>&1",
 	    work, image);

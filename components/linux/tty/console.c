@@ -17,6 +17,8 @@ struct console {
 	struct qwork co_work;
 	struct qcdev co_dev, co_line; /* as console, as ttyS0 */
 	bool co_closing;              /* [t] the channel goes */
+	bool co_stay;                 /* [I] its end is no hang-up */
+	bool co_mute;                 /* the thread's: it has ended */
 	/* The thread's: what has no room yet, co_at .. co_end. */
 	uint8_t co_buf[CHUNK];
 	size_t co_at, co_end;
@@ -72,6 +74,8 @@ pull_input(struct console *co)
 	struct qtty *t = co->co_tty;
 	int64_t n;
 
+	if (co->co_mute)
+		return false;
 	if (co->co_at == co->co_end) {
 		n = qchan_read(co->co_chan, co->co_buf, sizeof(co->co_buf));
 		if (n == -Q_EAGAIN)
@@ -79,9 +83,11 @@ pull_input(struct console *co)
 		if (n <= 0) {
 			/* Nobody will ever type again. */
 			qmutex_lock(&t->t_lock);
-			t->t_ended = true;
+			t->t_ended = !co->co_stay;
 			qmutex_unlock(&t->t_lock);
-			job_hangup(t, false);
+			if (!co->co_stay)
+				job_hangup(t, false);
+			co->co_mute = true;
 			return false;
 		}
 		co->co_at = 0;
@@ -167,7 +173,8 @@ console_free(struct console *co)
 
 /* [x] */
 static int
-console_make(struct ttys *tt, const char *name, struct console **cop)
+console_make(struct ttys *tt, const char *name, unsigned flags,
+    struct console **cop)
 {
 	struct console *co = qzalloc(&tag_console, sizeof(*co));
 	int error;
@@ -175,6 +182,7 @@ console_make(struct ttys *tt, const char *name, struct console **cop)
 	if (co == NULL)
 		return -Q_ENOMEM;
 	qwork_init(&co->co_work, work);
+	co->co_stay = (flags & QTTY_STAY) != 0;
 	error = tty_create(tt->tt_k, &console_end_ops, qdev_make(4, 64),
 	    &co->co_tty);
 	if (error == 0) {
@@ -195,7 +203,7 @@ console_make(struct ttys *tt, const char *name, struct console **cop)
 }
 
 int
-qtty_console(struct quern *k, const char *name)
+qtty_console(struct quern *k, const char *name, unsigned flags)
 {
 	struct ttys *tt = ttys_of(k);
 	struct console *co;
@@ -203,7 +211,7 @@ qtty_console(struct quern *k, const char *name)
 
 	qmutex_lock(&tt->tt_lock);
 	if (tt->tt_console == NULL) {
-		error = console_make(tt, name, &co);
+		error = console_make(tt, name, flags, &co);
 		if (error == 0) {
 			tt->tt_console = co;
 			(void)qwork_queue(co->co_q, &co->co_work);

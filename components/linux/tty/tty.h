@@ -22,6 +22,9 @@ struct quern_proc;
 /* The component.  Needs the vfs. */
 extern const struct quern_component qttys;
 
+/* Flags of qtty_console. */
+#define QTTY_STAY 1u
+
 /*
  * Make the console: a terminal whose other end is a channel of the host, `name`
  * as in hypercall.h ("stdio:").  It is /dev/console (5:1), which never becomes a
@@ -30,9 +33,10 @@ extern const struct quern_component qttys;
  * quern_run.  -EEXIST, -ENOMEM, and what the host answers.
  *
  * The host's terminal should be in raw mode: the line discipline is here.  When
- * the channel ends the terminal is hung up.
+ * the channel ends the terminal is hung up; with QTTY_STAY in `flags` there is
+ * only no more input.
  */
-int qtty_console(struct quern *k, const char *name);
+int qtty_console(struct quern *k, const char *name, unsigned flags);
 
 /*
  * The console's window has another size; its foreground process group gets a

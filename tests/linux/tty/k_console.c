@@ -46,7 +46,7 @@ make_console(void *arg)
 {
 	struct made *m = arg;
 
-	return qtty_console(m->k, m->name);
+	return qtty_console(m->k, m->name, 0);
 }
 
 static void

@@ -50,6 +50,7 @@ struct qpipe;
 #define QF_NOWAIT 32u  /* QUIO_NOWAIT is understood */
 #define QF_PATH   64u  /* O_PATH: only names something */
 #define QF_DIRECT 128u /* O_DIRECT may be set by fcntl */
+#define QF_SPLICE 256u /* splice reads it, though it has no positions */
 
 /* Status flags that F_SETFL changes. */
 #define QF_SETFL \

@@ -376,7 +376,7 @@ splice_files(struct qfile *in, int64_t *inoff, struct qfile *out,
 		return pipe_to_pipe(from, to, len,
 		    is_nowait(in, flags) || is_nowait(out, flags), true);
 	if (to != NULL)
-		return is_source(in) ?
+		return is_source(in) || (in->f_mode & QF_SPLICE) != 0 ?
 		    file_to_pipe(in, inoff, to, len, is_nowait(out, flags)) :
 		    -Q_EINVAL;
 	if (from == NULL || (out->f_flags & Q_O_APPEND) != 0)

@@ -149,7 +149,7 @@ int
 sock_file(struct qsock *so, uint32_t flags, struct qfile **fp)
 {
 	int error = qfile_create(so->so_k, &sock_ops, so,
-	    Q_O_RDWR | (flags & Q_SOCK_NONBLOCK), QF_NOWAIT, fp);
+	    Q_O_RDWR | (flags & Q_SOCK_NONBLOCK), QF_NOWAIT | QF_SPLICE, fp);
 
 	if (error != 0)
 		so->so_ops->so_close(so);

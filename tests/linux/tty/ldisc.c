@@ -367,6 +367,21 @@ bug_is_found(struct side *host, struct side *ours, struct quern_proc *p)
 	return false;
 }
 
+/*
+ * With ECHOPRT, Linux 6.18 now and then loses its place in its buffer of echoes, and
+ * all of it, zeroes, follows the next output.
+ */
+static bool
+is_lost(const struct side *host)
+{
+	char zeroes[64 * 4 + 1];
+	size_t i;
+
+	for (i = 0; i < 64; i++)
+		memcpy(zeroes + i * 4, "\\000", 5);
+	return strstr(host->seen, zeroes) != NULL;
+}
+
 bool
 ldisc_compare(uint64_t first, uint64_t n, bool (*more)(void))
 {
@@ -383,7 +398,8 @@ ldisc_compare(uint64_t first, uint64_t n, bool (*more)(void))
 	ck_assert(bug_is_found(&host, &ours, p));
 	for (seed = first; seed - first < n && more(); seed++) {
 		run_both(seed, &host, &ours, p, false);
-		must_be_same(seed, &host, &ours);
+		if (!is_lost(&host))
+			must_be_same(seed, &host, &ours);
 	}
 	ck_assert_int_eq(quern_destroy(k), 0);
 	return true;

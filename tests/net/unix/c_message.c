@@ -417,6 +417,32 @@ peek_off(struct conf *c)
 	IS(c, recv_(c, fd[1], buf, 9, MSG_PEEK), 3);
 }
 
+/* Through pipes and out of files. */
+static void
+splices(struct conf *c)
+{
+	int fd[2], p[2], f;
+	char buf[16];
+
+	pair(c, SOCK_STREAM, fd);
+	OK(c, SYS(c, SYS_pipe2, p, O_NONBLOCK));
+	IS(c, SYS(c, SYS_splice, fd[1], NULL, p[1], NULL, 10, 0), -EAGAIN);
+	IS(c, send_(c, fd[0], "hello", 0), 5);
+	IS(c, SYS(c, SYS_splice, fd[1], NULL, p[1], NULL, 10, 0), 5);
+	IS(c, SYS(c, SYS_splice, p[0], NULL, fd[1], NULL, 10, 0), 5);
+	TRUE(c, gets_(c, fd[0], "hello"));
+	IS(c, SYS(c, SYS_sendfile, p[1], fd[0], NULL, 10), -EAGAIN);
+	IS(c, SYS(c, SYS_sendfile, fd[0], fd[1], NULL, 10), -EINVAL);
+	f = c_open(c, "f", O_CREAT | O_RDWR, 0600);
+	IS(c, SYS(c, SYS_write, f, "file", 4), 4);
+	OK(c, SYS(c, SYS_lseek, f, 0, 0));
+	IS(c, SYS(c, SYS_sendfile, fd[0], f, NULL, 100), 4);
+	TRUE(c, gets_(c, fd[1], "file"));
+	IS(c, SYS(c, SYS_readv, fd[1], buf, 0), 0);
+	pair(c, SOCK_DGRAM, fd);
+	IS(c, SYS(c, SYS_splice, fd[1], NULL, p[1], NULL, 10, 0), -EAGAIN);
+}
+
 const struct conf_case conf_message[] = {
 	{ "stream", stream, 0 },
 	{ "fills", fills, 0 },
@@ -430,5 +456,6 @@ const struct conf_case conf_message[] = {
 	{ "control_errors", control_errors, 0 },
 	{ "credentials", credentials, 0 },
 	{ "peek_off", peek_off, 0 },
+	{ "splices", splices, 0 },
 	{ NULL, NULL, 0 },
 };

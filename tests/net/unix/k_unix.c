@@ -9,6 +9,7 @@
 #include <quern/abi/fcntl.h>
 #include <quern/abi/poll.h>
 #include <quern/abi/socket.h>
+#include <quern/abi/time.h>
 #include <quern/san.h>
 #include <quern/tmpfs.h>
 #include <quern/unix.h>
@@ -118,6 +119,64 @@ wakes(struct kenv *e)
 		}
 	if (k != NULL)
 		kenv_destroy(e, k);
+}
+
+static int64_t
+set_timeout(struct quern_proc *p, int fd, int name, int64_t sec)
+{
+	const struct q_timeval tv = { sec, 500000 };
+
+	return quern_setsockopt(p, fd, Q_SOL_SOCKET, name, &tv, sizeof(tv));
+}
+
+/* Seconds on the clock of the world. */
+static int64_t
+seconds(struct quern_proc *p)
+{
+	struct q_timespec ts = { 0, 0 };
+
+	(void)quern_clock_gettime(p, Q_CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec;
+}
+
+/* SO_RCVTIMEO and SO_SNDTIMEO: to receive, to send, to accept, to connect. */
+static void
+times_out(struct kenv *e)
+{
+	static const char zeroes[65536];
+	struct quern_proc *p;
+	struct quern *k = start(e, &p);
+	struct q_sockaddr_un un;
+	int len = address("late", &un), l, c, i;
+	int64_t then, n;
+	int32_t fd[2];
+	char b;
+
+	if (k == NULL)
+		return;
+	pair(e, p, Q_SOCK_STREAM, fd);
+	KCHECK_EQ(e, set_timeout(p, fd[0], Q_SO_RCVTIMEO, 10), 0);
+	KCHECK_EQ(e, set_timeout(p, fd[0], Q_SO_SNDTIMEO, 20), 0);
+	then = seconds(p);
+	KCHECK_EQ(e, quern_read(p, fd[0], &b, 1), -Q_EAGAIN);
+	KCHECK(e, seconds(p) - then >= 10);
+	then = seconds(p);
+	while ((n = quern_write(p, fd[0], zeroes, sizeof(zeroes))) > 0)
+		continue;
+	KCHECK_EQ(e, n, -Q_EAGAIN);
+	KCHECK(e, seconds(p) - then >= 20);
+	l = quern_socket(p, Q_AF_UNIX, Q_SOCK_STREAM, 0);
+	KCHECK_EQ(e, quern_bind(p, l, &un, len), 0);
+	KCHECK_EQ(e, quern_listen(p, l, 0), 0);
+	KCHECK_EQ(e, set_timeout(p, l, Q_SO_RCVTIMEO, 5), 0);
+	KCHECK_EQ(e, quern_accept(p, l, NULL, NULL), -Q_EAGAIN);
+	for (i = 0; i < 2; i++) {
+		c = quern_socket(p, Q_AF_UNIX, Q_SOCK_STREAM, 0);
+		KCHECK_EQ(e, set_timeout(p, c, Q_SO_SNDTIMEO, 5), 0);
+		KCHECK_EQ(e, quern_connect(p, c, &un, len),
+		    i == 0 ? 0 : -Q_EAGAIN);
+	}
+	kenv_destroy(e, k);
 }
 
 /* ---- streams ------------------------------------------------------------------------- */
@@ -617,6 +676,7 @@ no_memory(struct kenv *e)
 
 const struct kcase kunix_cases[] = {
 	{ .name = "wakes", .body = wakes, .seeds = 150 },
+	{ .name = "times_out", .body = times_out, .seeds = 20, .nohost = true },
 	{ .name = "streams", .body = streams, .seeds = 20 },
 	{ .name = "serves", .body = serves, .seeds = 100 },
 	{ .name = "listener_goes", .body = listener_goes, .seeds = 300 },

@@ -545,7 +545,7 @@ static void __attribute__((noreturn)) end_system(struct boot *b)
 }
 
 static void
-obey(struct boot *b, const struct vk_order * or)
+obey(struct boot *b, const struct vk_order *ord)
 {
 	struct signal_args a = { b, ord };
 
@@ -556,9 +556,8 @@ obey(struct boot *b, const struct vk_order * or)
 	case VK_SIGNAL:
 		if (b->b_o->o_command != NULL)
 			(void)quern_run(b->b_p, signal_body, &a);
-		else if (or
-			     ->or_sig == SIGTERM &&
-			quern_run(b->b_p, poweroff_body, &a) != 0)
+		else if (ord->or_sig == SIGTERM &&
+		    quern_run(b->b_p, poweroff_body, &a) != 0)
 			vk_warn("no poweroff on the root disk; "
 				"once more to end it all the same");
 		break;

@@ -227,16 +227,23 @@ fault_zero(struct fault *ft, struct entry *e)
 	    pages, n, access, anon_kind(a), ft->ft_va);
 }
 
-/* A page is there, in `o`: map it, and its neighbours, as they are.  [f] */
+/*
+ * A page is there, in `o`: map it, and its neighbours, as they are: those within
+ * AROUND_MIN, and further ones of the same extent, which are no change more for
+ * the host.  [f]
+ */
 static int
-fault_present(struct fault *ft, struct entry *e, struct anon *o)
+fault_present(struct fault *ft, struct entry *e, struct anon *o,
+    const struct qpage *here)
 {
-	struct qpage *pages[AROUND_MIN], *pg;
-	uint64_t len = AROUND_MIN << PAGE_SHIFT, start, end, va;
+	struct qpage *pages[AROUND_PRESENT];
+	uint64_t len = AROUND_PRESENT << PAGE_SHIFT, start, end, va;
+	uint64_t near = ~(((uint64_t)AROUND_MIN << PAGE_SHIFT) - 1), off;
 	struct anon *a = e->e_anon, *from;
 	struct qvmmap *m = ft->ft_map;
 	unsigned n = 0;
 	bool own = o == a && (e->e_flags & E_COPY) == 0;
+	void *p;
 
 	start = ft->ft_va & ~(len - 1);
 	end = start + len;
@@ -244,12 +251,14 @@ fault_present(struct fault *ft, struct entry *e, struct anon *o)
 		start = e->e_start;
 	if (end > e->e_end)
 		end = e->e_end;
+	off = qpage_offset(m->m_k, here) - ft->ft_va;
 	for (va = start; va < end; va += PAGE_SIZE) {
-		pg = anon_find(a, entry_index(e, va), &from);
-		if (!is_page(pg) ||
-		    (va != ft->ft_va && (from == a) != (o == a)))
-			pg = NULL;
-		pages[n++] = pg;
+		p = anon_find(a, entry_index(e, va), &from);
+		if (!is_page(p) || (from == a) != (o == a) ||
+		    (((va ^ ft->ft_va) & near) != 0 &&
+			qpage_offset(m->m_k, p) - va != off))
+			p = NULL;
+		pages[n++] = p;
 	}
 	count_pages(m->m_k, pages, n);
 	return pmap_enter(m, start, pages, n,
@@ -308,7 +317,7 @@ fault_anon(struct fault *ft, struct entry *e)
 	else if (ft->ft_write && o != a)
 		error = fault_copy(ft, e, p);
 	else
-		error = fault_present(ft, e, o);
+		error = fault_present(ft, e, o, p);
 	qmutex_unlock(&a->a_fam->fa_lock);
 	return error;
 }

@@ -29,6 +29,9 @@ _Static_assert(PAGE_SIZE == QUERN_PAGE_SIZE, "pages");
 #define AROUND_MAX  512u
 #define AROUND_FILE 16u
 
+/* And so many of one extent that are there already. */
+#define AROUND_PRESENT 64u
+
 /* Between a stack and what is below it. */
 #define GUARD_GAP ((uint64_t)256 << PAGE_SHIFT)
 

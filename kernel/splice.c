@@ -23,7 +23,8 @@ static const struct qtag tag_copy = { "file copy" };
  * (NULL) at the file's own position.  Bytes or -errno.
  */
 static int64_t
-transfer(struct qfile *f, int64_t *off, void *buf, size_t len, bool writing)
+transfer(struct qfile *f, int64_t *off, void *buf, size_t len, bool writing,
+    bool nowait)
 {
 	bool own = off == NULL && (f->f_mode & QF_SEEK) != 0;
 	int64_t (*op)(struct qfile *, struct quio *);
@@ -39,6 +40,7 @@ transfer(struct qfile *f, int64_t *off, void *buf, size_t len, bool writing)
 	if (own)
 		qmutex_lock(&f->f_offlock);
 	u.u_off = off != NULL ? *off : own ? f->f_off : 0;
+	u.u_flags = nowait ? QUIO_NOWAIT : 0;
 	n = op(f, &u);
 	if (n == -Q_EISDIR)
 		n = -Q_EINVAL; /* a directory is no source, to these calls */
@@ -59,7 +61,7 @@ write_all(struct qfile *out, int64_t *off, char *buf, size_t len)
 	int64_t n = 0;
 
 	while (done < len) {
-		n = transfer(out, off, buf + done, len - done, true);
+		n = transfer(out, off, buf + done, len - done, true, false);
 		if (n <= 0)
 			break;
 		done += (size_t)n;
@@ -90,7 +92,7 @@ qfile_copy(struct qfile *in, int64_t *inoff, struct qfile *out, int64_t *outoff,
 	while (len > 0) {
 		want = len < COPY_CHUNK ? len : COPY_CHUNK;
 		m = *inoff;
-		n = transfer(in, &m, buf, want, false);
+		n = transfer(in, &m, buf, want, false, false);
 		if (n <= 0)
 			break;
 		m = n;
@@ -188,7 +190,7 @@ drop_bytes(struct qpipe *p, size_t n)
 
 static int64_t
 file_to_pipe(struct qfile *in, int64_t *inoff, struct qpipe *p, size_t len,
-    bool nowait)
+    bool nowait, uint32_t flags)
 {
 	int64_t done = 0, n;
 	size_t want;
@@ -204,7 +206,10 @@ file_to_pipe(struct qfile *in, int64_t *inoff, struct qpipe *p, size_t len,
 			break;
 		}
 		want = len < PIPE_PAGE ? len : PIPE_PAGE;
-		n = transfer(in, inoff, page, want, false);
+		/* A source that may wait does so for the first bytes only. */
+		n = transfer(in, inoff, page, want, false,
+		    (in->f_mode & QF_SPLICE) != 0 &&
+			(done != 0 || (flags & Q_SPLICE_F_NONBLOCK) != 0));
 		if (n <= 0) {
 			pipe_page_put(p, page);
 			break;
@@ -237,7 +242,8 @@ pipe_to_file(struct qpipe *p, struct qfile *out, int64_t *outoff, size_t len,
 	while (n > 0 && len > 0 && !pipe_empty(p)) {
 		b = pipe_buf(p, p->p_tail);
 		want = b->b_len < len ? b->b_len : len;
-		n = transfer(out, outoff, b->b_page + b->b_off, want, true);
+		n = transfer(out, outoff, b->b_page + b->b_off, want, true,
+		    false);
 		if (n <= 0)
 			break;
 		drop_bytes(p, (size_t)n);
@@ -377,7 +383,8 @@ splice_files(struct qfile *in, int64_t *inoff, struct qfile *out,
 		    is_nowait(in, flags) || is_nowait(out, flags), true);
 	if (to != NULL)
 		return is_source(in) || (in->f_mode & QF_SPLICE) != 0 ?
-		    file_to_pipe(in, inoff, to, len, is_nowait(out, flags)) :
+		    file_to_pipe(in, inoff, to, len, is_nowait(out, flags),
+			flags) :
 		    -Q_EINVAL;
 	if (from == NULL || (out->f_flags & Q_O_APPEND) != 0)
 		return -Q_EINVAL;

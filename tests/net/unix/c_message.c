@@ -421,6 +421,7 @@ peek_off(struct conf *c)
 static void
 splices(struct conf *c)
 {
+	static const char page[4096];
 	int fd[2], p[2], f;
 	char buf[16];
 
@@ -439,6 +440,15 @@ splices(struct conf *c)
 	IS(c, SYS(c, SYS_sendfile, fd[0], f, NULL, 100), 4);
 	TRUE(c, gets_(c, fd[1], "file"));
 	IS(c, SYS(c, SYS_readv, fd[1], buf, 0), 0);
+	/* One that waits does so for the first bytes, unless it must not. */
+	OK(c, SYS(c, SYS_socketpair, AF_UNIX, SOCK_STREAM, 0, fd));
+	IS(c, SYS(c, SYS_write, fd[0], page, sizeof(page)), sizeof(page));
+	IS(c, SYS(c, SYS_splice, fd[1], NULL, p[1], NULL, 20000, 0),
+	    sizeof(page));
+	IS(c,
+	    SYS(c, SYS_splice, fd[1], NULL, p[1], NULL, 20000,
+		SPLICE_F_NONBLOCK),
+	    -EAGAIN);
 	pair(c, SOCK_DGRAM, fd);
 	IS(c, SYS(c, SYS_splice, fd[1], NULL, p[1], NULL, 10, 0), -EAGAIN);
 }

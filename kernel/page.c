@@ -595,20 +595,28 @@ qpage_alloc_wait(struct quern *k, unsigned order)
 	return pg;
 }
 
+/* Reclaimers that can wait; there are not so many. */
+#define WAITERS 8u
+
 bool
 qpage_wait(struct quern *k)
 {
-	struct qreclaimer *r;
+	struct qreclaimer *r[WAITERS], *one;
+	unsigned n = 0, i;
 	struct qlist *l;
 	bool hope = false;
 
 	qmutex_lock(&k->k_reclaim_lock);
 	QLIST_FOREACH(l, &k->k_reclaimers) {
-		r = QLIST_ELEM(l, struct qreclaimer, rc_link);
-		if (r->rc_wait != NULL && r->rc_wait(r))
-			hope = true;
+		one = QLIST_ELEM(l, struct qreclaimer, rc_link);
+		if (one->rc_wait != NULL && n < WAITERS)
+			r[n++] = one;
 	}
 	qmutex_unlock(&k->k_reclaim_lock);
+	/* Without the lock: who writes may have to allocate. */
+	for (i = 0; i < n; i++)
+		if (r[i]->rc_wait(r[i]))
+			hope = true;
 	return hope;
 }
 

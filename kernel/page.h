@@ -92,7 +92,7 @@ struct qreclaimer {
 	/*
 	 * Wait until something that it could not free before has become what it
 	 * can, dirty pages written for instance.  False: nothing is going to.
-	 * NULL: never.
+	 * It is not taken out before all who might wait have gone.  NULL: never.
 	 */
 	bool (*rc_wait)(struct qreclaimer *);
 };

@@ -106,11 +106,9 @@ add_env(struct vk_options *o, const char *arg)
 {
 	if (strchr(arg, '=') == NULL || arg[0] == '=')
 		vk_fail("-e %s: NAME=VALUE", arg);
-	o->o_env = realloc(o->o_env, (o->o_nenv + 2) * sizeof(*o->o_env));
-	if (o->o_env == NULL)
-		vk_fail("out of memory");
+	if (o->o_nenv == VK_MAXENV)
+		vk_fail("-e %s: at most %d", arg, VK_MAXENV);
 	o->o_env[o->o_nenv++] = arg;
-	o->o_env[o->o_nenv] = NULL;
 }
 
 enum { OPT_INIT = 256, OPT_VMSPACE, OPT_TRACE, OPT_PANIC };

@@ -23,6 +23,7 @@
 #define VK_NOENT  127 /* ... or is not there */
 
 #define VK_MAXDISK 16
+#define VK_MAXENV  64
 
 /* A disk of the command line. */
 struct vk_disk {
@@ -37,7 +38,7 @@ struct vk_options {
 	unsigned o_ncpu;
 	struct vk_disk o_disk[VK_MAXDISK];
 	unsigned o_ndisk;
-	const char **o_env; /* name=value */
+	const char *o_env[VK_MAXENV]; /* name=value */
 	unsigned o_nenv;
 	bool o_single;
 	unsigned o_verbose;

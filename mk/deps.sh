@@ -10,7 +10,8 @@
 required='gcc make binutils pkgconf libffi-dev check libc6-dev'
 optional='liburing-dev libnbd-dev libedit-dev libarchive-dev graphviz clang
     clang-format-14 libclang-rt-14-dev llvm-14 g++ valgrind gdb nbdkit
-    qemu-utils fio e2fsprogs fuse2fs busybox-static'
+    qemu-utils fio e2fsprogs fuse2fs busybox-static
+    debootstrap user-mode-linux runsc'
 
 status=${QUERN_DPKG_STATUS:-/var/lib/dpkg/status}
 stamp=build/.deps

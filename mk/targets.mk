@@ -71,11 +71,11 @@ bench_progs := $(foreach n,$(bench_names),$(or $(filter %/b_$n,$(benches)),$(if 
 	$(filter bench,$(MAKECMDGOALS)),$(error there is no bench '$n'))))
 # The base is also built without its trace, which is how its cost is measured.
 notrace := $(filter %/b_base,$(bench_progs))
-bench: $(addprefix $B/,$(bench_progs))
+bench: $(addprefix $B/,$(bench_progs)) $(call runs_of,$(bench_progs))
 	@mkdir -p $B/bench
 	$(if $(notrace),+@$(MAKE) QUERN_INNER=1 SANITIZE= TRACE=no \
 	    $(BUILD)/notrace/$(notrace))
-	@QUERN_BENCH_NOTRACE=$(if $(notrace),$(BUILD)/notrace/$(notrace)) \
+	@QUERN_BUILD=$B QUERN_BENCH_NOTRACE=$(if $(notrace),$(BUILD)/notrace/$(notrace)) \
 	    sh mk/bench.sh $B $(bench_progs)
 
 # --- the rest ---------------------------------------------------------------

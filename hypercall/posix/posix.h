@@ -41,10 +41,15 @@ enum quern_posix_handover {
 	QUERN_POSIX_SPIN      /* spin: each on a CPU of its own */
 };
 
-/* How guests are kept in their address spaces. */
+/*
+ * How guests are kept in their address spaces.  With the second the embedder
+ * gets SIGCHLD for each of their stops, must not wait for any child, as wait()
+ * does, but for its own by their numbers, and vm_create is -EOPNOTSUPP where the
+ * host lets nobody trace.
+ */
 enum quern_posix_vmspace {
 	QUERN_POSIX_SECCOMP = 0, /* a filter has every call of theirs trap */
-	QUERN_POSIX_PTRACE       /* traced: slow, and works everywhere */
+	QUERN_POSIX_PTRACE       /* traced: some fifty times slower */
 };
 
 /* Options; zero is the default of each. */

@@ -2,7 +2,7 @@
 /*
  * What the files of the vmspace calls share: vmspace.c (update),
  * vmcreate.c (create, destroy), vmrun.c (run, kick), vmturn.c (whose turn it is), vmwarden.c (birth,
- * death, deadlines), vmfilter.c (what a stub may do), vmstub.S (the stub).
+ * death, deadlines), vmfilter.c (what a stub may do), vmtrace.c (without a filter), vmstub.S (the stub).
  *
  * Letters at members:	[I] constant while the vmspace exists; [a] atomic;
  *			[h] vh_lock; [v] v_lock; [o] whoever set v_state to
@@ -95,6 +95,7 @@ struct vmspace {
 	int v_pidfd;      /* [I] */
 	unsigned char *v_slot;         /* [I] our mapping of the slot */
 	uint32_t v_secret[VM_NSECRET]; /* [I] */
+	struct tracer *v_tracer;       /* [I] or NULL: it has a filter */
 
 	pthread_mutex_t v_lock;
 	pthread_cond_t v_cond;       /* v_state became idle, v_updaters 0 */
@@ -229,13 +230,28 @@ int host_turn_hold(struct vmhost *, struct vmspace *);
 
 /* vmfilter.c */
 
+#define FILTER_MAX 160u /* instructions */
+
 /* The program, and where it goes: at most `max` instructions. */
 struct sock_filter;
 unsigned host_filter_make(const struct vmspace *, struct sock_filter *,
     unsigned max);
 
+/* What the program of `n` instructions answers, as the host's kernel runs it. */
+struct seccomp_data;
+uint32_t host_filter_run(const struct sock_filter *, unsigned n,
+    const struct seccomp_data *);
+
 /* One operation on the address space, secrets and all. */
 void host_filter_op(const struct vmspace *, const struct quern_vm_op *,
     struct stub_op *);
+
+/* vmtrace.c */
+
+/* Trace v's process, which has no filter.  -ENOMEM, -EAGAIN, -EOPNOTSUPP. */
+int host_trace_start(struct vmspace *);
+
+/* The process has been killed: let go of it, if it was traced. */
+void host_trace_stop(struct vmspace *);
 
 #endif /* QUERN_POSIX_VM_H */

@@ -271,7 +271,7 @@ struct setup {
 		uint64_t p_len, p_filter;
 	} su_prog;
 	char su_name[16];
-	struct sock_filter su_filter[160];
+	struct sock_filter su_filter[FILTER_MAX];
 };
 
 _Static_assert(sizeof(struct setup) <= FP_MAX, "");
@@ -291,7 +291,7 @@ add_op(struct comm *c, struct stub_op *ops, uint64_t nr, uint64_t a, uint64_t b,
 
 /* The first turn of a new stub: from an executed program to a bare guest. */
 static void
-write_setup(struct vmspace *v)
+write_setup(struct vmspace *v, bool traced)
 {
 	struct comm *c = vm_comm(v);
 	struct stub_op *ops = (struct stub_op *)(void *)(v->v_slot + SLOT_OPS);
@@ -311,10 +311,8 @@ write_setup(struct vmspace *v)
 	for (i = 0; i < NSIGNAL; i++)
 		su->su_mask &= ~(UINT64_C(1) << (stub_signals[i] - 1));
 	memcpy(su->su_name, "quern-guest", sizeof "quern-guest");
-	su->su_prog.p_len = host_filter_make(v, su->su_filter,
-	    sizeof su->su_filter / sizeof su->su_filter[0]);
-	assert(su->su_prog.p_len <=
-	    sizeof su->su_filter / sizeof su->su_filter[0]);
+	su->su_prog.p_len = host_filter_make(v, su->su_filter, FILTER_MAX);
+	assert(su->su_prog.p_len <= FILTER_MAX);
 	su->su_prog.p_filter = at + offsetof(struct setup, su_filter);
 
 	add_op(c, ops, SYS_munmap, VM_LOW, VM_TOP - VM_LOW, 0, 0);
@@ -329,8 +327,9 @@ write_setup(struct vmspace *v)
 	    at + offsetof(struct setup, su_mask), 0, 8);
 	add_op(c, ops, SYS_close, STUB_FD_SLOT, 0, 0, 0);
 	add_op(c, ops, SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0);
-	add_op(c, ops, SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0,
-	    at + offsetof(struct setup, su_prog), 0);
+	if (!traced)
+		add_op(c, ops, SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0,
+		    at + offsetof(struct setup, su_prog), 0);
 	c->c_sp = SLOT_BASE + SLOT_LEN;
 	atomic_store(&c->c_turn, 1);
 }
@@ -356,6 +355,7 @@ end_process(struct vmhost *vh, struct vmspace *v)
 {
 	host_warden_unwatch(vh, v);
 	host_turn_kill(v);
+	host_trace_stop(v);
 	host_turn_await_death(v);
 	/* While somebody kicks it its descriptor must not be another's. */
 	while (atomic_load(&vh->vh_kicking) != 0)
@@ -368,6 +368,7 @@ end_process(struct vmhost *vh, struct vmspace *v)
 static int
 make_process(struct vmhost *vh, struct vmspace *v)
 {
+	bool traced = vh->vh_m->m_config->pc_vmspace == QUERN_POSIX_PTRACE;
 	int error, fd;
 
 	v->v_held = true; /* no guest code has run yet */
@@ -382,7 +383,7 @@ make_process(struct vmhost *vh, struct vmspace *v)
 	    (ssize_t)sizeof v->v_secret) {
 		error = -EAGAIN;
 	} else {
-		write_setup(v);
+		write_setup(v, traced);
 		error = host_warden_birth(vh, v, fd);
 	}
 	close(fd);
@@ -391,6 +392,8 @@ make_process(struct vmhost *vh, struct vmspace *v)
 		return error;
 	}
 	error = await_setup(vh, v);
+	if (error == 0 && traced)
+		error = host_trace_start(v);
 	if (error != 0)
 		end_process(vh, v);
 	return error;

@@ -167,6 +167,41 @@ host_filter_make(const struct vmspace *v, struct sock_filter *at, unsigned max)
 	return p.p_n;
 }
 
+uint32_t
+host_filter_run(const struct sock_filter *at, unsigned n,
+    const struct seccomp_data *data)
+{
+	uint32_t acc = 0;
+	unsigned pc = 0;
+	bool yes;
+
+	for (; pc < n; pc++) {
+		switch (at[pc].code) {
+		case BPF_LD | BPF_W | BPF_ABS:
+			memcpy(&acc, (const char *)data + at[pc].k, sizeof acc);
+			continue;
+		case BPF_ALU | BPF_AND | BPF_K:
+			acc &= at[pc].k;
+			continue;
+		case BPF_JMP | BPF_JEQ | BPF_K:
+			yes = acc == at[pc].k;
+			break;
+		case BPF_JMP | BPF_JGT | BPF_K:
+			yes = acc > at[pc].k;
+			break;
+		case BPF_JMP | BPF_JGE | BPF_K:
+			yes = acc >= at[pc].k;
+			break;
+		case BPF_RET | BPF_K:
+			return at[pc].k;
+		default: /* there are no others in ours */
+			return SECCOMP_RET_TRAP;
+		}
+		pc += yes ? at[pc].jt : at[pc].jf;
+	}
+	return SECCOMP_RET_TRAP;
+}
+
 static uint64_t
 prot_of(const struct quern_vm_op *op)
 {

@@ -120,6 +120,9 @@ place(struct vmhost *vh, struct vmspace *v)
 	cpu_set_t set;
 
 	v->v_handover = want != QUERN_POSIX_AUTO ? want : QUERN_POSIX_YIELD;
+	/* A tracer has to run in between, wherever it is. */
+	if (v->v_tracer != NULL)
+		v->v_handover = QUERN_POSIX_FUTEX;
 	if (v->v_handover == QUERN_POSIX_FUTEX)
 		return;
 	if (v->v_handover == QUERN_POSIX_SPIN && v->v_cpu >= 0 &&

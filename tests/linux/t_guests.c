@@ -18,6 +18,7 @@ static const char *const programs[] = { "tests/linux/g_proc",
 static const char *const shapes[][4] = {
 	{ "-n", "1", "--vmspace=seccomp", NULL },
 	{ "-n", "2", "--vmspace=seccomp", NULL },
+	{ "-n", "2", "--vmspace=ptrace", NULL },
 };
 
 #define NPROGRAM (sizeof programs / sizeof programs[0] - 1)

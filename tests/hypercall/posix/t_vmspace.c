@@ -28,11 +28,12 @@
 #define RW      (QUERN_VM_READ | QUERN_VM_WRITE)
 
 /* Handovers, for loop tests. */
-#define NHANDOVER 3
+#define NHANDOVER 4
 static const struct quern_posix_config handover[NHANDOVER] = {
 	{ .pc_handover = QUERN_POSIX_YIELD },
 	{ .pc_handover = QUERN_POSIX_FUTEX },
 	{ .pc_handover = QUERN_POSIX_SPIN },
+	{ .pc_vmspace = QUERN_POSIX_PTRACE },
 };
 
 struct guest {

@@ -475,7 +475,7 @@ qpage_map(struct quern *k, struct qpage *pg, struct qpage_mapper *m)
 	qassert(is_busy(pg));
 	lock = rmap_lock(k, pg);
 	qassert(pg->pg_mapper == NULL || pg->pg_mapper == m);
-	pg->pg_mapper = m;
+	__atomic_store_n(&pg->pg_mapper, m, __ATOMIC_RELAXED);
 	(void)count_add(&pg->pg_maps, 1);
 	qmutex_unlock(lock);
 }

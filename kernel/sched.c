@@ -264,9 +264,10 @@ switch_to(struct qcpu *v, struct qthread *cur, struct qthread *next)
 		wait_offcpu(next);
 	if (qunlikely(cur->t_account || next->t_account))
 		account(v->v_k, cur, next);
-	next->t_cpu = v;
+	__atomic_store_n(&next->t_cpu, v, __ATOMIC_RELAXED);
 	__atomic_store_n(&next->t_oncpu, 1, __ATOMIC_RELAXED);
-	next->t_switches++;
+	__atomic_store_n(&next->t_switches, next->t_switches + 1,
+	    __ATOMIC_RELAXED);
 	__atomic_store_n(&next->t_state, QT_RUNNING, __ATOMIC_RELAXED);
 	count(&v->v_sched->r_switches);
 	v->v_sched->r_prev = cur == v->v_idle ? NULL : cur;

@@ -212,7 +212,7 @@ qthread_alert(struct qthread *t)
 	 * A thread that is about to run its guest, here or on another vCPU,
 	 * says so before it looks at t_alert.
 	 */
-	v = *(struct qcpu *volatile *)&t->t_cpu;
+	v = __atomic_load_n(&t->t_cpu, __ATOMIC_RELAXED);
 	if (v != NULL && __atomic_load_n(&t->t_oncpu, __ATOMIC_SEQ_CST) != 0)
 		qcpu_preempt(v);
 }

@@ -68,7 +68,7 @@ struct qcpu {
  * its size, so that the current thread is a mask away from the stack pointer.
  */
 struct qthread {
-	struct qcpu *t_cpu;        /* vCPU it is running or queued on */
+	struct qcpu *t_cpu;        /* [a] vCPU it is running or queued on */
 	struct quern *t_k;         /* [I] */
 	struct quern_proc *t_proc; /* whose call it serves, or NULL */
 	struct qhost *t_host;      /* [I] the seat that goes with the stack */

@@ -46,7 +46,7 @@ struct boot {
 	struct quern *b_k;
 	struct quern_proc *b_p;
 	uint32_t b_over;  /* [a] somebody has reported the end */
-	uint32_t b_asked; /* [a] b_end says how it is to end */
+	uint32_t b_asked; /* [a] 1: b_end is being said, 2: it has been */
 	struct vk_report b_end;
 	int b_endfd; /* an eventfd: to be seen to now */
 	bool b_up;   /* everything is mounted */
@@ -79,6 +79,7 @@ ask_end(struct boot *b, int kind, int status)
 	if (__atomic_exchange_n(&b->b_asked, 1, __ATOMIC_SEQ_CST) != 0)
 		return;
 	b->b_end = (struct vk_report){ kind, status };
+	__atomic_store_n(&b->b_asked, 2, __ATOMIC_RELEASE);
 	(void)!write(b->b_endfd, &one, sizeof one);
 }
 
@@ -580,7 +581,7 @@ static void __attribute__((noreturn)) serve(struct boot *b)
 	for (;;) {
 		if (poll(pfd, 2, -1) < 0)
 			continue;
-		if (pfd[1].revents != 0)
+		if (__atomic_load_n(&b->b_asked, __ATOMIC_ACQUIRE) == 2)
 			end_system(b);
 		if (pfd[0].revents == 0)
 			continue;

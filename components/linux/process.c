@@ -288,11 +288,12 @@ void
 lthread_usage(const struct lthread *lt, struct lusage *u)
 {
 	memset(u, 0, sizeof(*u));
-	u->u_minflt = lt->lt_minflt;
+	u->u_minflt = __atomic_load_n(&lt->lt_minflt, __ATOMIC_RELAXED);
 	if (lt->lt_thread == NULL)
 		return;
 	u->u_user_ns = qthread_ran(lt->lt_thread);
-	u->u_nvcsw = lt->lt_thread->t_switches;
+	u->u_nvcsw = __atomic_load_n(&lt->lt_thread->t_switches,
+	    __ATOMIC_RELAXED);
 }
 
 void

@@ -206,7 +206,7 @@ guest_fault(struct lthread *lt, struct quern_proc *p)
 		access = QUERN_VM_WRITE;
 	else if ((f->f_error & PF_FETCH) != 0)
 		access = QUERN_VM_EXEC;
-	lt->lt_minflt++;
+	__atomic_store_n(&lt->lt_minflt, lt->lt_minflt + 1, __ATOMIC_RELAXED);
 	error = qvm_fault(qvm_of(p), f->f_addr, access, &vf);
 	if (qlikely(error == 0))
 		return;

@@ -55,6 +55,8 @@ child(const char *const *argv, FILE *in, FILE *out)
 {
 	/* A group of its own, so that its signals are its own. */
 	(void)setsid();
+	/* It ends with threads running, as any program may. */
+	(void)setenv("TSAN_OPTIONS", "report_thread_leaks=0", 1);
 	(void)dup2(fileno(in), 0);
 	(void)dup2(fileno(out), 1);
 	(void)dup2(fileno(out), 2);

@@ -21,7 +21,7 @@ struct qvmspace {
 	uint32_t vs_id;      /* [I] the host's number */
 	bool vs_running;     /* [w] somebody is in vs_id, or about to be */
 	bool vs_given;       /* [w] vs_running is for one who waits */
-	uint32_t vs_waiting; /* [w] */
+	uint32_t vs_waiting; /* [w] also [a] */
 	struct qcpu *vs_cpu; /* [w] where it runs */
 	struct qwaitq vs_wq; /* its lock: [w] */
 };
@@ -71,6 +71,14 @@ const struct qpmap_ops qvmspace_ops = {
 	.pm_update = vmspace_update,
 };
 
+/* One more or less; read without the lock, too.  [w] */
+static void
+count_waiting(struct qvmspace *vs, int n)
+{
+	__atomic_store_n(&vs->vs_waiting, vs->vs_waiting + (uint32_t)n,
+	    __ATOMIC_RELAXED);
+}
+
 /* Become the one that runs; false: not now. */
 static bool
 run_begin(struct qvmspace *vs)
@@ -80,12 +88,12 @@ run_begin(struct qvmspace *vs)
 	qspin_lock(&vs->vs_wq.w_lock);
 	mine = !vs->vs_running;
 	if (!mine) {
-		vs->vs_waiting++;
+		count_waiting(vs, 1);
 		qcpu_preempt(vs->vs_cpu);
 		(void)qwaitq_sleep(&vs->vs_wq, &vs->vs_wq.w_lock, QSLEEP_INTR,
 		    QUERN_NEVER);
 		qspin_lock(&vs->vs_wq.w_lock);
-		vs->vs_waiting--;
+		count_waiting(vs, -1);
 		mine = vs->vs_given || !vs->vs_running;
 		vs->vs_given = false;
 	}
@@ -120,7 +128,8 @@ qvmspace_run(struct qvmspace *vs, struct quern_vmframe *f, uint64_t slice_ns)
 		f->f_why = QUERN_VM_KICK;
 		return 0;
 	}
-	if (vs->vs_waiting != 0 && slice_ns > SHARED_SLICE_NS)
+	if (__atomic_load_n(&vs->vs_waiting, __ATOMIC_RELAXED) != 0 &&
+	    slice_ns > SHARED_SLICE_NS)
 		slice_ns = SHARED_SLICE_NS;
 	error = qguest_run(vs->vs_id, f, slice_ns);
 	run_end(vs, error == 0 && f->f_why == QUERN_VM_KICK);

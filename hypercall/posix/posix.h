@@ -52,6 +52,18 @@ enum quern_posix_vmspace {
 	QUERN_POSIX_PTRACE       /* traced: some fifty times slower */
 };
 
+/*
+ * pc_weaken: defences against guests that tests leave out, to see that it is
+ * these that stop an attack.  Never for anything else.
+ */
+#define QUERN_POSIX_NOSECRETS 1u  /* calls at the stub's place need none */
+#define QUERN_POSIX_NOPLACE   2u  /* and may be made from anywhere */
+#define QUERN_POSIX_NOARCH    4u  /* and by numbers of another kind */
+#define QUERN_POSIX_NORANGE   8u  /* the stub's own memory may be changed */
+#define QUERN_POSIX_NOHOLD    16u /* a guest that says it waits is believed */
+#define QUERN_POSIX_NOFRAMES  32u /* and so is where it says its frame is */
+#define QUERN_POSIX_NOEMPTY   64u /* a process is used again as it is */
+
 /* Options; zero is the default of each. */
 struct quern_posix_config {
 	unsigned pc_flags;    /* QUERN_POSIX_* */
@@ -68,6 +80,7 @@ struct quern_posix_config {
 	const char *pc_ramfile;   /* RAM is this file, made if need be; NULL:
 	                             memory without a name */
 	unsigned pc_vmspace;      /* enum quern_posix_vmspace */
+	unsigned pc_weaken;       /* for tests */
 };
 
 /* The host with default options. */

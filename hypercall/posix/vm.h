@@ -95,6 +95,7 @@ struct vmspace {
 	int v_pidfd;      /* [I] */
 	unsigned char *v_slot;         /* [I] our mapping of the slot */
 	uint32_t v_secret[VM_NSECRET]; /* [I] */
+	unsigned v_weak;               /* [I] pc_weaken */
 	struct tracer *v_tracer;       /* [I] or NULL: it has a filter */
 
 	pthread_mutex_t v_lock;

@@ -371,6 +371,7 @@ make_process(struct vmhost *vh, struct vmspace *v)
 	bool traced = vh->vh_m->m_config->pc_vmspace == QUERN_POSIX_PTRACE;
 	int error, fd;
 
+	v->v_weak = vh->vh_m->m_config->pc_weaken;
 	v->v_held = true; /* no guest code has run yet */
 	v->v_gated = false;
 	v->v_cpu = -1;
@@ -461,6 +462,8 @@ empty(struct vmhost *vh, struct vmspace *v)
 	while (atomic_load(&vh->vh_kicking) != 0)
 		sched_yield();
 	/* When it has done something for us it has seen the earlier ones. */
+	if ((v->v_weak & QUERN_POSIX_NOEMPTY) != 0)
+		return true;
 	if (atomic_load(&v->v_dead) != 0 || host_turn_hold(vh, v) != 0 ||
 	    host_vm_clear(vh, v, atomic_load(&v->v_kicked) != 0) != 0)
 		return false;

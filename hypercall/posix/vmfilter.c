@@ -34,6 +34,7 @@
 struct prog {
 	struct sock_filter *p_at;
 	unsigned p_n, p_max;
+	unsigned p_weak; /* pc_weaken */
 };
 
 #define DATA_NR      offsetof(struct seccomp_data, nr)
@@ -72,10 +73,20 @@ require(struct prog *p, size_t off, uint32_t value)
 	answer(p, SECCOMP_RET_TRAP);
 }
 
+/* Trap unless the high half of argument `n` is a secret. */
+static void
+require_secret(struct prog *p, unsigned n, uint32_t secret)
+{
+	if ((p->p_weak & QUERN_POSIX_NOSECRETS) == 0)
+		require(p, DATA_HIGH(n), secret);
+}
+
 /* Trap unless the address in argument 0 is in the guest's space. */
 static void
 require_guest(struct prog *p)
 {
+	if ((p->p_weak & QUERN_POSIX_NORANGE) != 0)
+		return;
 	load(p, DATA_HIGH(0));
 	emit(p, BPF_JMP | BPF_JGT | BPF_K, 0, 3, 0);
 	load(p, DATA_LOW(0));
@@ -126,9 +137,9 @@ from_s2(struct prog *p, const uint32_t *secret)
 
 	load(p, DATA_NR);
 	block = when(p, SYS_mmap);
-	require(p, DATA_HIGH(2), secret[0]);
-	require(p, DATA_HIGH(3), secret[1]);
-	require(p, DATA_HIGH(4), secret[2]);
+	require_secret(p, 2, secret[0]);
+	require_secret(p, 3, secret[1]);
+	require_secret(p, 4, secret[2]);
 	require(p, DATA_LOW(4), STUB_FD_RAM);
 	load(p, DATA_LOW(3));
 	emit(p, BPF_ALU | BPF_AND | BPF_K, ~(uint32_t)MAP_POPULATE, 0, 0);
@@ -140,7 +151,7 @@ from_s2(struct prog *p, const uint32_t *secret)
 	for (i = 0; i < 2; i++) {
 		block = when(p, changes[i]);
 		for (j = 0; j < VM_NSECRET; j++)
-			require(p, DATA_HIGH(3 + j), secret[j]);
+			require_secret(p, 3 + j, secret[j]);
 		require_guest(p);
 		answer(p, SECCOMP_RET_ALLOW);
 		end_when(p, block);
@@ -151,10 +162,11 @@ from_s2(struct prog *p, const uint32_t *secret)
 unsigned
 host_filter_make(const struct vmspace *v, struct sock_filter *at, unsigned max)
 {
-	struct prog p = { .p_at = at, .p_max = max };
+	struct prog p = { .p_at = at, .p_max = max, .p_weak = v->v_weak };
 	unsigned block;
 
-	require(&p, DATA_ARCH, AUDIT_ARCH_X86_64);
+	if ((p.p_weak & QUERN_POSIX_NOARCH) == 0)
+		require(&p, DATA_ARCH, AUDIT_ARCH_X86_64);
 	require(&p, DATA_IP_HIGH, 0);
 	load(&p, DATA_IP_LOW);
 	block = when(&p, STUB_BASE + host_stub_offset[STUB_S1]);
@@ -163,6 +175,8 @@ host_filter_make(const struct vmspace *v, struct sock_filter *at, unsigned max)
 	block = when(&p, STUB_BASE + host_stub_offset[STUB_S2]);
 	from_s2(&p, v->v_secret);
 	end_when(&p, block);
+	if ((p.p_weak & QUERN_POSIX_NOPLACE) != 0)
+		from_s2(&p, v->v_secret);
 	answer(&p, SECCOMP_RET_TRAP);
 	return p.p_n;
 }

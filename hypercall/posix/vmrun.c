@@ -205,10 +205,11 @@ load_frame(struct vmhost *vh, struct vmspace *v, const struct quern_vmframe *f)
 static const void *
 on_stack(const struct vmspace *v, uint64_t addr, size_t len, size_t align)
 {
-	if (addr < SLOT_BASE + SLOT_STACK ||
-	    addr > SLOT_BASE + SLOT_LEN - len || addr % align != 0)
+	if ((addr < SLOT_BASE + SLOT_STACK ||
+		addr > SLOT_BASE + SLOT_LEN - len || addr % align != 0) &&
+	    (v->v_weak & QUERN_POSIX_NOFRAMES) == 0)
 		return NULL;
-	return v->v_slot + (addr - SLOT_BASE);
+	return (const void *)((uintptr_t)v->v_slot + (addr - SLOT_BASE));
 }
 
 /*

@@ -246,7 +246,7 @@ host_turn_hold(struct vmhost *vh, struct vmspace *v)
 
 	if (atomic_load(&v->v_dead) != 0)
 		return -EIO;
-	if (v->v_held)
+	if (v->v_held || (v->v_weak & QUERN_POSIX_NOHOLD) != 0)
 		return 0;
 	limit = host_now() + answer_ns(vh);
 	atomic_store(&c->c_hold, 1);

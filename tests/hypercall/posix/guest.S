@@ -170,5 +170,15 @@ FUNC(g_snoop):
 	jb	1b
 	jmp	g_snoop
 
+/*
+ * Hand over the turn with a frame of its own choice (%rcx: c_uc, %rax), and wait
+ * as the stub does, by its instructions (%r9).
+ */
+FUNC(g_forge):
+	mov	%rax, (%rcx)
+	mov	%edx, (%rsi)
+	movl	$0, (%rdi)
+	jmp	*%r9
+
 FUNC(guest_end):
 	.section .note.GNU-stack, "", @progbits

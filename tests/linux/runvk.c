@@ -147,9 +147,10 @@ guest_image(const char *const *names)
 		      "for a in $(/bin/busybox --list); do "
 		      "[ -e $a ] || ln -s busybox $a; done",
 		    work, work);
-	shell("cd %s/t/etc && printf '#!/bin/g_proc --script\\n' >script && "
-	      "chmod 755 script && echo x >noexec && echo garbage >garbage && "
-	      "chmod 755 garbage && echo root:x:0:0:root:/:/bin/sh >passwd",
+	shell(
+	    "cd %s/t/etc && printf '#!/bin/g_proc --script\\n' >script && "
+	    "chmod 755 script && echo x >noexec && echo garbage >garbage && "
+	    "chmod 755 garbage && printf 'root:x:0:0:root:/:/bin/sh\\nnobody:x:65534:65534::/:/bin/sh\\n' >passwd",
 	    work);
 	shell("cd %s/t && ln -s ../bin/busybox sbin/init && "
 	      "ln -s ../bin/busybox sbin/poweroff && "

@@ -64,7 +64,8 @@ qguest_xsave(struct quern *k)
 }
 
 int
-qguest_run(uint32_t id, struct quern_vmframe *f, uint64_t slice_ns)
+qguest_run(uint32_t id, struct quern_vmframe *f, uint64_t slice_ns,
+    const uint32_t *others)
 {
 	struct qthread *t = qthread_current();
 	struct qcpu *v = t->t_cpu;
@@ -78,8 +79,11 @@ qguest_run(uint32_t id, struct quern_vmframe *f, uint64_t slice_ns)
 	/* Set, then look: whoever queues an event looks after queueing. */
 	__atomic_store_n(&v->v_guest, 1, __ATOMIC_SEQ_CST);
 	next = __atomic_load_n(&v->v_sched->r_next, __ATOMIC_RELAXED);
-	/* Alone on the vCPU it need not make room for anybody. */
-	if (slice_ns != QUERN_NEVER && sched_has_ready(v))
+	/* If it is alone it need not make room for anybody. */
+	if (slice_ns != QUERN_NEVER &&
+	    (sched_has_ready(v) ||
+		(others != NULL &&
+		    __atomic_load_n(others, __ATOMIC_SEQ_CST) != 0)))
 		deadline = qclock_mono(k) + slice_ns;
 	if (next < deadline)
 		deadline = next;

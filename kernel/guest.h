@@ -27,13 +27,15 @@ int qguest_update(struct quern *k, uint32_t id, const struct quern_vm_op *ops,
 size_t qguest_xsave(struct quern *k);
 
 /*
- * Run guest code from `f` in address space `id` on this vCPU, for at most
- * `slice_ns` while other threads wait (QUERN_NEVER: no limit) and until f_why has a reason.  The thread
- * keeps the vCPU; after QUERN_VM_KICK it should qthread_yield if others wait.
- * Not under a spin lock.  -ENOENT, -EINVAL, -ENOMEM, as of vm_run.
+ * Run guest code from `f` in address space `id` on this vCPU, until f_why has a
+ * reason; for at most `slice_ns` while other threads wait for the vCPU or
+ * *others (NULL: 0) is not 0, who may as well change that and then
+ * qcpu_preempt.  QUERN_NEVER: without a limit.  The thread keeps the vCPU; after
+ * QUERN_VM_KICK it should qthread_yield if others wait.  Not under a spin lock.
+ * -ENOENT, -EINVAL, as of vm_run.
  */
-int qguest_run(uint32_t id, struct quern_vmframe *f,
-    uint64_t slice_ns) QMUSTCHECK;
+int qguest_run(uint32_t id, struct quern_vmframe *f, uint64_t slice_ns,
+    const uint32_t *others) QMUSTCHECK;
 
 /* Have the guest on `v`, if there is one, come out with QUERN_VM_KICK. */
 void qcpu_preempt(struct qcpu *v);

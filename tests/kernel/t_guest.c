@@ -156,7 +156,7 @@ guest_thread(void *arg)
 	struct guest *g = arg;
 
 	while (g->error == 0 && !__atomic_load_n(&g->stop, __ATOMIC_ACQUIRE)) {
-		g->error = qguest_run(g->id, &g->f, g->slice);
+		g->error = qguest_run(g->id, &g->f, g->slice, NULL);
 		if (g->error == 0)
 			g->error = guest_event(g);
 	}

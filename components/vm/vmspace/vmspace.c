@@ -75,8 +75,9 @@ const struct qpmap_ops qvmspace_ops = {
 static void
 count_waiting(struct qvmspace *vs, int n)
 {
+	/* Before qcpu_preempt looks whether anybody is in a guest. */
 	__atomic_store_n(&vs->vs_waiting, vs->vs_waiting + (uint32_t)n,
-	    __ATOMIC_RELAXED);
+	    __ATOMIC_SEQ_CST);
 }
 
 /* Become the one that runs; false: not now. */
@@ -131,7 +132,7 @@ qvmspace_run(struct qvmspace *vs, struct quern_vmframe *f, uint64_t slice_ns)
 	if (__atomic_load_n(&vs->vs_waiting, __ATOMIC_RELAXED) != 0 &&
 	    slice_ns > SHARED_SLICE_NS)
 		slice_ns = SHARED_SLICE_NS;
-	error = qguest_run(vs->vs_id, f, slice_ns);
+	error = qguest_run(vs->vs_id, f, slice_ns, &vs->vs_waiting);
 	run_end(vs, error == 0 && f->f_why == QUERN_VM_KICK);
 	return error;
 }

@@ -220,7 +220,7 @@ end_spin(void *arg)
 	struct pair *p = arg;
 
 	__atomic_store_n(&p->spin.stop, 1, __ATOMIC_RELEASE);
-	qcpu_preempt(p->spin.k->k_cpu[0]);
+	qthread_alert(p->spinner);
 	qthread_join(p->spinner);
 	guest_undo(&p->spin);
 	return p->spin.error;

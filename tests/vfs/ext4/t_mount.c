@@ -258,7 +258,8 @@ START_TEST(kept_blocks)
 	ck_assert_int_eq(quern_proc_cred(q, &user), 0);
 	(void)fill(q, "/mnt/user");
 	ck_assert_int_eq(quern_statfs(p, "/mnt", &st), 0);
-	ck_assert_int_eq(st.f_bavail, 0);
+	/* What was promised for extents and not needed is back by now. */
+	ck_assert_uint_le(st.f_bavail, 64);
 	ck_assert_int_ge((int64_t)st.f_bfree * st.f_bsize, kept);
 	/* Others than the superuser can be named. */
 	ck_assert_int_eq(quern_mount(p, "", "/mnt", "", MS_REMOUNT,

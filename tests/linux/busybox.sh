@@ -133,12 +133,12 @@ same() {
 mkdir -m 777 "$work/there"
 /bin/busybox sh "$work/root/etc/script" "$work/there" >"$work/want" 2>&1
 echo enough >"$work/enough"
-for kind in ${QUERN_BACKENDS:-seccomp}; do
+for kind in ${QUERN_BACKENDS:-seccomp ptrace}; do
 	vk="$as $vkernel --vmspace=$kind"
-	timeout 100 $vk -R "$work/img" -- sh /etc/applets \
+	timeout -k 5 200 $vk -R "$work/img" -- sh /etc/applets \
 	    >"$work/got" 2>&1 </dev/null
 	same "$kind: applets" "$work/enough" "$work/got"
-	timeout 60 $vk -r "$work/img" -- sh /etc/script /tmp \
+	timeout -k 5 120 $vk -r "$work/img" -- sh /etc/script /tmp \
 	    >"$work/got" 2>&1 </dev/null
 	same "$kind: scripts" "$work/want" "$work/got"
 	if e2fsck -fn "$work/img" >"$work/fsck" 2>&1; then

@@ -4,7 +4,8 @@
  *
  * A guest keeps the vCPU: to the scheduler, the thread that called is running,
  * and the guest is what it runs.  Three things end the run besides the guest
- * itself.  The time slice and the vCPU's next timer are the deadline of the
+ * itself.  The time slice, which begins when the thread gets the vCPU and not
+ * with every run, or a guest that only makes calls would never be over with it, and the vCPU's next timer are the deadline of the
  * hypercall; another thread that wants the vCPU kicks the seat of the host
  * thread that runs it (qcpu_preempt); and when events come for the vCPU, the
  * leader, who delivers them, does the same (v_guest, host.c).
@@ -13,6 +14,9 @@
 
 #include "guest.h"
 #include "trace.h"
+
+/* How long threads wait for this vCPU before an idle one is called. */
+#define HELP_NS UINT64_C(100000)
 
 static const struct qtrace_event ev_guest = { .te_name = "guest",
 	.te_cat = "guest",
@@ -63,6 +67,53 @@ qguest_xsave(struct quern *k)
 	return len;
 }
 
+/*
+ * Threads wait here while other vCPUs are idle.  Usually this one sleeps before
+ * another could have begun, so they are called only after a while.  Returns when
+ * to look again.
+ */
+static QCOLD uint64_t
+call_for_help(struct quern *k, struct qcpu *v)
+{
+	struct qcpu_sched *r = v->v_sched;
+	uint64_t now = qclock_mono(k);
+
+	if (r->r_alone == 0) {
+		r->r_alone = now;
+	} else if (now - r->r_alone >= HELP_NS) {
+		r->r_alone = now;
+		host_alert(k);
+	}
+	return r->r_alone + HELP_NS;
+}
+
+/* Until when the current thread may be in its guest. */
+static uint64_t
+guest_deadline(struct qcpu *v, uint64_t slice_ns, const uint32_t *others)
+{
+	struct qthread *t = qthread_current();
+	struct quern *k = v->v_k;
+	uint64_t deadline = QUERN_NEVER, next, look;
+
+	next = __atomic_load_n(&v->v_sched->r_next, __ATOMIC_RELAXED);
+	if (slice_ns != QUERN_NEVER && !sched_has_ready(v) &&
+	    (others == NULL || __atomic_load_n(others, __ATOMIC_SEQ_CST) == 0))
+		slice_ns = k->k_ncpu > 1 ? QBALANCE_NS : QUERN_NEVER;
+	if (slice_ns != QUERN_NEVER)
+		deadline = (t->t_account ? t->t_turn : qclock_mono(k)) +
+		    slice_ns;
+	if (next < deadline)
+		deadline = next;
+	if (k->k_ncpu == 1)
+		return deadline;
+	if (qlikely(!sched_has_surplus(v) || !host_has_idle(k))) {
+		v->v_sched->r_alone = 0;
+		return deadline;
+	}
+	look = call_for_help(k, v);
+	return look < deadline ? look : deadline;
+}
+
 int
 qguest_run(uint32_t id, struct quern_vmframe *f, uint64_t slice_ns,
     const uint32_t *others)
@@ -70,7 +121,7 @@ qguest_run(uint32_t id, struct quern_vmframe *f, uint64_t slice_ns,
 	struct qthread *t = qthread_current();
 	struct qcpu *v = t->t_cpu;
 	struct quern *k = v->v_k;
-	uint64_t deadline = QUERN_NEVER, next;
+	uint64_t deadline;
 	int error = 0;
 
 	qassert(t->t_spins == 0);
@@ -78,15 +129,7 @@ qguest_run(uint32_t id, struct quern_vmframe *f, uint64_t slice_ns,
 		sched_leave_dead();
 	/* Set, then look: whoever queues an event looks after queueing. */
 	__atomic_store_n(&v->v_guest, 1, __ATOMIC_SEQ_CST);
-	next = __atomic_load_n(&v->v_sched->r_next, __ATOMIC_RELAXED);
-	/* If it is alone it need not make room for anybody. */
-	if (slice_ns != QUERN_NEVER &&
-	    (sched_has_ready(v) ||
-		(others != NULL &&
-		    __atomic_load_n(others, __ATOMIC_SEQ_CST) != 0)))
-		deadline = qclock_mono(k) + slice_ns;
-	if (next < deadline)
-		deadline = next;
+	deadline = guest_deadline(v, slice_ns, others);
 	host_cover(k, v);
 	if (sched_has_event(v) ||
 	    __atomic_load_n(&t->t_alert, __ATOMIC_SEQ_CST) != 0 ||

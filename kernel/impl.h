@@ -110,6 +110,10 @@ struct qcpu_sched {
 	struct qsan *r_san;            /* [v] and from which stack */
 	uint64_t r_switches, r_steals; /* [a] written by the runner */
 	uint32_t r_tick;               /* [v] switches since the last poll */
+	uint64_t r_vmin;     /* [r] to write, [a] to read; see share.c */
+	uint64_t r_now;      /* [v] when a thread was charged last */
+	uint64_t r_balanced; /* [v] when it was compared with other vCPUs */
+	uint64_t r_alone;    /* [v] threads wait since then, and vCPUs idle */
 	struct qwheel r_wheel;
 	struct epoch_state r_epoch;
 };
@@ -309,7 +313,31 @@ bool sched_has_ready(struct qcpu *v);
 /* Is there anything that a host thread could run on `v`? */
 bool sched_has_work(struct qcpu *v, uint64_t now);
 
+/* ---- share.c -------------------------------------------------------- */
+
+/* How long one that is alone on its vCPU runs before that looks at others. */
+#define QBALANCE_NS UINT64_C(50000000)
+
+/* The current thread has run until now: before anybody may wake it. */
+void share_charge(struct qthread *t);
+/* A new one, made by the current thread. */
+void share_begin(struct qthread *t);
+/* Put it on the run queue.  [r] */
+void share_queue(struct qcpu *v, struct qthread *t);
+/* `v` runs it next, having taken it from the queue of `from`. */
+void share_pick(const struct qcpu *v, const struct qcpu *from,
+    struct qthread *t);
+/* The current thread, charged, lets one other go first. */
+void share_stand_back(struct qthread *t);
+
 /* ---- host.c --------------------------------------------------------- */
+
+/* Does any host thread wait for work? */
+static inline bool
+host_has_idle(const struct quern *k)
+{
+	return __atomic_load_n(&k->k_nidle, __ATOMIC_RELAXED) != 0;
+}
 
 /* Put work on a host thread that waits, if there is one and a free vCPU. */
 void host_alert(struct quern *k);

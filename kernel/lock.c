@@ -65,6 +65,8 @@ qwaitq_sleep(struct qwaitq *w, struct qspin *lock, unsigned flags,
 
 	qassert(qspin_held(lock));
 	qassert(t->t_spins == 1);
+	if (t->t_account)
+		share_charge(t);
 	if (lock != &w->w_lock)
 		qspin_lock(&w->w_lock);
 	qlist_append(&w->w_list, &t->t_wait);

@@ -48,7 +48,10 @@
  *
  * Kernel code is not preempted.  Wake-ups go to the waker's vCPU; an idle vCPU
  * steals.  Events and timers are looked at whenever the idle thread runs and on
- * every POLL_SWITCHES-th switch.
+ * every POLL_SWITCHES-th switch.  Threads that run guests share a vCPU by how long
+ * they have run (share.c), and a vCPU whose queue is shorter takes of others now
+ * and then (balance).  Threads that wait while a guest runs and other vCPUs are
+ * idle call those after a while (guest.c).
  */
 #include "impl.h"
 
@@ -95,7 +98,10 @@ queue_add(struct qcpu *v, struct qthread *t)
 
 	vspin_lock(v->v_k, &r->r_lock);
 	qassert(qlist_empty(&t->t_link));
-	qlist_append(&r->r_queue[t->t_prio], &t->t_link);
+	if (t->t_prio == QPRIO_GUEST)
+		share_queue(v, t);
+	else
+		qlist_append(&r->r_queue[t->t_prio], &t->t_link);
 	r->r_bits |= 1u << t->t_prio;
 	__atomic_store_n(&r->r_count, r->r_count + 1, __ATOMIC_SEQ_CST);
 	if (t->t_bound == QCPU_ANY)
@@ -137,6 +143,8 @@ queue_take(struct qcpu *v, const struct qcpu *thief)
 			    __ATOMIC_SEQ_CST);
 	}
 	vspin_unlock(v->v_k, &r->r_lock);
+	if (best != NULL && best->t_prio == QPRIO_GUEST)
+		share_pick(thief != NULL ? thief : v, v, best);
 	return best;
 }
 
@@ -159,12 +167,44 @@ steal(struct qcpu *v)
 	return NULL;
 }
 
+/*
+ * Now and then: a thread that waits where more do than here, so that three that
+ * only run have two vCPUs evenly; or NULL.
+ */
+static struct qthread *
+balance(struct qcpu *v)
+{
+	struct qcpu_sched *r = v->v_sched;
+	struct quern *k = v->v_k;
+	uint32_t n, most;
+	struct qcpu *from = NULL;
+	unsigned i;
+
+	if (r->r_now - r->r_balanced < QBALANCE_NS)
+		return NULL;
+	r->r_balanced = r->r_now;
+	/* Another runs one besides; ours, which was running, is counted. */
+	most = __atomic_load_n(&r->r_count, __ATOMIC_RELAXED);
+	for (i = 0; i < k->k_ncpu; i++) {
+		n = __atomic_load_n(&k->k_cpu[i]->v_sched->r_movable,
+		    __ATOMIC_RELAXED);
+		if (k->k_cpu[i] != v && n > 0 && n >= most) {
+			most = n;
+			from = k->k_cpu[i];
+		}
+	}
+	return from != NULL ? queue_take(from, v) : NULL;
+}
+
 void
 sched_ready(struct qthread *t)
 {
 	struct qcpu *v = qcpu_current(), *to = v;
 	struct quern *k = v->v_k;
 
+	/* So that who wakes up is compared with it as it is now. */
+	if (qthread_current()->t_prio == QPRIO_GUEST)
+		share_charge(qthread_current());
 	__atomic_store_n(&t->t_state, QT_READY, __ATOMIC_RELEASE);
 	if (t->t_bound != QCPU_ANY)
 		to = k->k_cpu[t->t_bound];
@@ -244,17 +284,18 @@ jump(struct qcpu *v, struct qthread *cur, struct qsan *to, void *sp,
 
 /* Of two threads at least one accounts for its time. */
 static QCOLD void
-account(struct quern *k, struct qthread *from, struct qthread *to)
+account(struct qcpu *v, struct qthread *from, struct qthread *to)
 {
-	uint64_t now = qclock_mono(k);
+	uint64_t now;
 
-	if (from->t_account && from->t_since != 0) {
-		__atomic_store_n(&from->t_ran,
-		    from->t_ran + (now - from->t_since), __ATOMIC_RELAXED);
+	/* It was charged before anybody else could wake it. */
+	if (from->t_account)
 		__atomic_store_n(&from->t_since, 0, __ATOMIC_RELAXED);
-	}
-	if (to->t_account)
-		__atomic_store_n(&to->t_since, now, __ATOMIC_RELAXED);
+	if (!to->t_account)
+		return;
+	now = from->t_account ? v->v_sched->r_now : qclock_mono(v->v_k);
+	to->t_turn = now;
+	__atomic_store_n(&to->t_since, now, __ATOMIC_RELAXED);
 }
 
 static void
@@ -263,7 +304,7 @@ switch_to(struct qcpu *v, struct qthread *cur, struct qthread *next)
 	if (next != v->v_idle)
 		wait_offcpu(next);
 	if (qunlikely(cur->t_account || next->t_account))
-		account(v->v_k, cur, next);
+		account(v, cur, next);
 	__atomic_store_n(&next->t_cpu, v, __ATOMIC_RELAXED);
 	__atomic_store_n(&next->t_oncpu, 1, __ATOMIC_RELAXED);
 	__atomic_store_n(&next->t_switches, next->t_switches + 1,
@@ -339,6 +380,7 @@ sched_switch(void)
 		next = queue_take(v, NULL);
 	if (next == cur) {
 		__atomic_store_n(&cur->t_state, QT_RUNNING, __ATOMIC_RELAXED);
+		cur->t_turn = v->v_sched->r_now;
 		return;
 	}
 	switch_to(v, cur, next != NULL ? next : v->v_idle);
@@ -450,7 +492,10 @@ sched_idle_loop(void *arg)
 		}
 		next = NULL;
 		if (!is_wanted(v) && !poll_is_over(v->v_host)) {
-			next = queue_take(v, NULL);
+			if (k->k_ncpu > 1)
+				next = balance(v);
+			if (next == NULL)
+				next = queue_take(v, NULL);
 			if (next == NULL && k->k_ncpu > 1)
 				next = steal(v);
 		}
@@ -498,24 +543,37 @@ sched_client_exit(struct qthread *t, int64_t ret)
 	__builtin_unreachable();
 }
 
+static void
+requeue(struct qthread *cur)
+{
+	qassert(cur->t_spins == 0);
+	__atomic_store_n(&cur->t_state, QT_READY, __ATOMIC_RELEASE);
+	queue_add(cur->t_cpu, cur);
+	sched_switch();
+}
+
 void
 qthread_yield(void)
 {
 	struct qthread *cur = qthread_current();
-	struct qcpu *v = cur->t_cpu;
 
-	qassert(cur->t_spins == 0);
-	__atomic_store_n(&cur->t_state, QT_READY, __ATOMIC_RELEASE);
-	queue_add(v, cur);
-	sched_switch();
+	if (cur->t_account)
+		share_charge(cur);
+	if (cur->t_prio == QPRIO_GUEST)
+		share_stand_back(cur);
+	requeue(cur);
 }
 
 void
 qthread_pause(void)
 {
+	struct qthread *cur = qthread_current();
+
+	if (cur->t_account)
+		share_charge(cur);
 	/* The next switch goes by the idle thread, which looks around. */
-	qthread_current()->t_cpu->v_sched->r_tick = POLL_SWITCHES - 1;
-	qthread_yield();
+	cur->t_cpu->v_sched->r_tick = POLL_SWITCHES - 1;
+	requeue(cur);
 }
 
 uint64_t

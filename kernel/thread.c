@@ -42,6 +42,7 @@ thread_reset(struct qthread *t)
 	t->t_moved = t->t_client = false;
 	t->t_account = t->t_detached = false;
 	t->t_started = t->t_began = t->t_ran = t->t_since = 0;
+	t->t_turn = t->t_vtime = t->t_vkey = 0;
 	t->t_alert = t->t_tid = 0;
 	__atomic_store_n(&t->t_intr, false, __ATOMIC_RELAXED);
 	t->t_bound = QCPU_ANY;
@@ -162,6 +163,8 @@ qthread_create(struct quern *k, const char *name, void (*fn)(void *), void *arg,
 		return error;
 	thread_setup(t, name, fn, arg, prio);
 	t->t_bound = cpu;
+	if (prio == QPRIO_GUEST)
+		share_begin(t);
 	*tp = t;
 	sched_ready(t);
 	return 0;

@@ -26,8 +26,12 @@ enum qprio {
 	QPRIO_CLIENT = 1, /* calls of clients */
 	QPRIO_NORMAL = 2, /* kernel threads */
 	QPRIO_LOW = 3,    /* background: reclaim, scrubbing */
-	QNPRIO = 4
+	QPRIO_GUEST = 4,  /* what guests run: in fair shares, see share.c */
+	QNPRIO = 5
 };
+
+/* How long a thread with QPRIO_GUEST runs while others wait. */
+#define QSLICE_NS UINT64_C(4000000)
 
 /* States of a thread; sched.c says who moves between them. */
 enum qtstate { QT_FREE = 0, QT_RUNNING, QT_READY, QT_SLEEPING, QT_DONE };
@@ -97,7 +101,11 @@ struct qthread {
 	uint64_t t_started; /* call under way is one that began then, or 0 */
 	uint64_t t_began;   /* when a call last reckoned a deadline */
 	uint64_t t_ran;     /* ns that it has run, if t_account */
-	uint64_t t_since;   /* running since then */
+	uint64_t t_since;   /* running since then, as far as it is charged */
+	uint64_t t_turn;    /* running since then, if t_account */
+	uint64_t t_vtime;   /* its virtual time, see share.c ... */
+	uint64_t t_vkey;    /* ... and place in a run queue */
+	uint32_t t_rate;    /* [a] virtual by real time */
 	uint32_t t_alert;   /* [a] no sleep that may be interrupted */
 	uint32_t t_tid;     /* a guest's number for it, or 0 */
 	bool t_account;     /* keep t_ran */
@@ -151,10 +159,19 @@ void qthread_join(struct qthread *t);
  */
 void qthread_detach(void);
 
+/*
+ * How `t` of priority QPRIO_GUEST shares with others: -20 (most) to 19.  It is
+ * 0 or what its maker has.  Anybody may, while it exists.
+ */
+void qthread_setnice(struct qthread *t, int nice);
+
 /* Let others run: those of the same or a better priority go first. */
 void qthread_yield(void);
 
-/* The same, having looked at timers and at what the host has to say. */
+/*
+ * Let others run if it is their turn, having looked at timers and at what the
+ * host has to say.
+ */
 void qthread_pause(void);
 
 /*

@@ -231,6 +231,22 @@ QSYS(getpriority)
 	return best;
 }
 
+/* [l_lock] */
+static void
+set_nice(struct lproc *lp, int nice)
+{
+	struct lthread *lt;
+	struct qlist *e;
+
+	lp->lp_nice = nice;
+	QLIST_FOREACH(e, &lp->lp_threads) {
+		lt = QLIST_ELEM(e, struct lthread, lt_link);
+		/* One that has not begun looks when it does. */
+		if (lt->lt_thread != NULL)
+			qthread_setnice(lt->lt_thread, nice);
+	}
+}
+
 QSYS(setpriority)
 {
 	struct lsys *l = lproc_of(s->s_proc)->lp_l;
@@ -257,7 +273,7 @@ QSYS(setpriority)
 		    !qproc_capable(self, Q_CAP_SYS_NICE)) {
 			error = -Q_EACCES;
 		} else {
-			lp->lp_nice = nice;
+			set_nice(lp, nice);
 			if (error == -Q_ESRCH)
 				error = 0;
 		}

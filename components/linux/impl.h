@@ -184,8 +184,6 @@ struct lthread {
 	uint64_t lt_rseq;          /* [o] */
 	uint32_t lt_rseqlen, lt_rseqsig; /* [o] */
 	uint32_t lt_cpu;          /* [o] where it was told that it runs */
-	uint64_t lt_quantum;      /* [o] t_ran at which it loses its priority */
-	uint64_t lt_slept;        /* [o] */
 	uint64_t lt_minflt;       /* [o] */
 	uint64_t lt_lostrip;      /* [o] where its mappings were lost ... */
 	uint32_t lt_lost;         /* [o] ... so many times */

@@ -4,12 +4,6 @@
  */
 #include "impl.h"
 
-/* What a thread may run while others wait, before they are let in. */
-#define SLICE_NS UINT64_C(10000000)
-
-/* One that has slept as long as this is let in before those that only run. */
-#define RESTED_NS UINT64_C(5000000)
-
 /* Exception vectors. */
 #define TRAP_DE 0u
 #define TRAP_DB 1u
@@ -93,7 +87,7 @@ lthread_start(struct lthread *lt)
 	/* exec has told those that there were. */
 	lt->lt_ending = lp->lp_execing;
 	qspin_unlock(&l->l_lock);
-	error = qthread_create(l->l_k, "guest", guest_main, lt, QPRIO_CLIENT,
+	error = qthread_create(l->l_k, "guest", guest_main, lt, QPRIO_GUEST,
 	    QCPU_ANY, &t);
 	if (error != 0) {
 		qspin_lock(&l->l_lock);
@@ -301,20 +295,10 @@ guest_lost(struct lthread *lt, struct quern_proc *p)
 
 /* ---- the loop --------------------------------------------------------------------- */
 
-/*
- * Who has slept goes before those that only run, until it has run for a slice
- * itself.
- */
+/* Others may run if it is their turn. */
 static void
 take_turns(struct lthread *lt)
 {
-	struct qthread *t = lt->lt_thread;
-	uint64_t ran = qthread_ran(t);
-
-	if (ran >= lt->lt_quantum) {
-		t->t_prio = QPRIO_NORMAL;
-		lt->lt_quantum = ran + SLICE_NS;
-	}
 	qthread_pause();
 	if (lt->lt_rseq != 0)
 		lrseq_interrupted(lt);
@@ -354,9 +338,10 @@ guest_main(void *arg)
 	__atomic_store_n(&t->t_proc, p, __ATOMIC_RELAXED);
 	t->t_tid = lt->lt_tid;
 	t->t_account = true;
-	t->t_since = qclock_mono(l->l_k);
+	t->t_since = t->t_turn = qclock_mono(l->l_k);
 	qspin_lock(&l->l_lock);
 	lt->lt_thread = t;
+	qthread_setnice(t, lt->lt_proc->lp_nice);
 	qthread_alert(t); /* what came before */
 	qspin_unlock(&l->l_lock);
 	lt->lt_vs = qvm_pmap(qvm_of(p));
@@ -371,7 +356,7 @@ guest_main(void *arg)
 		if (qunlikely(__atomic_load_n(&t->t_alert, __ATOMIC_RELAXED)) &&
 		    !lsig_deliver(lt))
 			break;
-		error = qvmspace_run(lt->lt_vs, &lt->lt_f, SLICE_NS);
+		error = qvmspace_run(lt->lt_vs, &lt->lt_f, QSLICE_NS);
 		if (qunlikely(error == -Q_ENOMEM))
 			guest_lost(lt, p);
 		else if (qunlikely(error != 0))

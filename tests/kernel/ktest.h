@@ -48,7 +48,7 @@ struct kcase {
 
 extern const struct kcase klock_cases[], klock_bugs[], ksched_cases[],
     kthread_cases[], ktimer_cases[], kmem_cases[], kinstance_cases[],
-    kpanic_cases[], kmisuse_cases[], kcomponent_cases[];
+    kpanic_cases[], kmisuse_cases[], kcomponent_cases[], kshare_cases[];
 
 /* Note a failure unless `ok`; true when it was. */
 bool kcheck(struct kenv *e, bool ok, const char *expr, const char *file,

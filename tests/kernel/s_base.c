@@ -28,6 +28,7 @@ static const struct {
 } tables[] = {
 	{ "t_lock", klock_cases },
 	{ "t_sched", ksched_cases },
+	{ "t_share", kshare_cases },
 	{ "t_thread", kthread_cases },
 	{ "t_timer", ktimer_cases },
 	{ "t_mem", kmem_cases },

@@ -174,6 +174,28 @@ START_TEST(test_command)
 }
 END_TEST
 
+/* Guests that only make calls, or only run, keep no others out. */
+START_TEST(test_shares)
+{
+	static const char *const cpus[] = { "1", "2" };
+	struct ran r;
+	unsigned i;
+
+	if (image == NULL || !have_busybox())
+		return;
+	for (i = 0; i < 2; i++) {
+		VK(&r, "", "-n", cpus[i], "-R", image, "--", "sh", "-c",
+		    "for i in 1 2; do dd if=/dev/zero of=/dev/null bs=1 & done; "
+		    "for i in 1 2; do while :; do :; done & done; "
+		    "for i in 1 2 3 4 5; do sleep 0.01; echo $i; done; "
+		    "kill $(jobs -p)");
+		ck_assert_int_eq(r.r_status, 0);
+		ck_assert_str_eq(r.r_out, "1\n2\n3\n4\n5\n");
+		ran_free(&r);
+	}
+}
+END_TEST
+
 START_TEST(test_disks)
 {
 	struct ran r;
@@ -385,6 +407,7 @@ main(void)
 	tcase_add_test(tc, test_usage);
 	tcase_add_test(tc, test_images);
 	tcase_add_test(tc, test_command);
+	tcase_add_test(tc, test_shares);
 	tcase_add_test(tc, test_disks);
 	tcase_add_test(tc, test_bytes);
 	tcase_add_test(tc, test_terminal);

@@ -228,15 +228,20 @@ enum quern_vm_why {
 	QUERN_VM_DEAD     /* the guest's host process is gone; destroy it */
 };
 
+/* f_flags: run nothing, only bring f_xsave up to date; all else stays as it is. */
+#define QUERN_VM_SAVE 1u
+
 /*
  * Registers of one guest thread.  In and out of vm_run.
  *
  * Extended state (vector registers and the like) is opaque, as many bytes as
- * parameter "vm.xsave" says; zeros mean a new thread's.  Each run leaves a copy
- * in f_xsave.  It is read from there where the host has none of this thread,
- * as f_host tells: zero that in a copy of a frame, which is another thread, and
- * where f_xsave was changed.  With f_xsave NULL, extended state lasts only until
- * another thread is run in the vmspace.
+ * parameter "vm.xsave" says; zeros mean a new thread's.  Where a frame has run
+ * it stays with the host, as f_host tells, and f_xsave is out of date, until
+ * vm_run is told QUERN_VM_SAVE.  That has to be before another frame is run in the
+ * vmspace, which would lose it, and before f_xsave is read.  f_xsave is read where
+ * the host has no state of this frame: zero f_host in a copy of a frame, which is
+ * another thread, and where f_xsave was changed.  With f_xsave NULL, extended
+ * state lasts only until another frame is run in the vmspace.
  */
 struct quern_vmframe {
 	uint64_t f_reg[16]; /* rax rbx rcx rdx rsi rdi rbp rsp r8 .. r15 */
@@ -245,8 +250,8 @@ struct quern_vmframe {
 	uint32_t f_error; /* out: page-fault error code */
 	uint32_t f_trap;  /* out: exception vector */
 	uint32_t f_why;   /* out: enum quern_vm_why */
-	uint32_t f_flags;
-	void *f_xsave; /* extended state or NULL */
+	uint32_t f_flags; /* in: QUERN_VM_SAVE */
+	void *f_xsave;    /* extended state or NULL */
 	uint32_t f_xsavelen;
 	uint32_t f_pad;
 	uint64_t f_host[4]; /* the host's; zeroed when the thread is made */
@@ -484,7 +489,9 @@ struct quern_hyper {
 	/*
 	 * Run guest code from `f` on `cpu` until f_why has a reason.  Waits;
 	 * cpu_kick(seat) and `deadline` end it with QUERN_VM_KICK.  The caller
-	 * keeps the vCPU.  -ENOENT, -EINVAL (a frame no thread can have),
+	 * keeps the vCPU.  With QUERN_VM_SAVE in f_flags nothing runs, `seat`
+	 * and `deadline` mean nothing, and of a dead process there is nothing to
+	 * save.  -ENOENT, -EINVAL (a frame no thread can have),
 	 * -EBUSY (running elsewhere), -ENOMEM (a change since the last run can't
 	 * be made, also one that protects what is not mapped: it has not run, and
 	 * nothing is mapped any more; map again what is needed).

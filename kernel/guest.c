@@ -147,6 +147,21 @@ qguest_run(uint32_t id, struct quern_vmframe *f, uint64_t slice_ns,
 	return error;
 }
 
+int
+qguest_save(uint32_t id, const struct quern_vmframe *f)
+{
+	struct qcpu *v = qcpu_current();
+	struct quern *k = v->v_k;
+	/* Its thread may be changing the other registers meanwhile. */
+	struct quern_vmframe copy = { .f_flags = QUERN_VM_SAVE,
+		.f_xsave = f->f_xsave,
+		.f_xsavelen = f->f_xsavelen };
+
+	memcpy(copy.f_host, f->f_host, sizeof(copy.f_host));
+	return k->k_hyper->vm_run(k->k_ctx, v->v_id, id, &v->v_host->h_seat,
+	    &copy, 0);
+}
+
 void
 qcpu_preempt(struct qcpu *v)
 {

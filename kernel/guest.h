@@ -37,6 +37,12 @@ size_t qguest_xsave(struct quern *k);
 int qguest_run(uint32_t id, struct quern_vmframe *f, uint64_t slice_ns,
     const uint32_t *others) QMUSTCHECK;
 
+/*
+ * Bring f_xsave up to date, if `f` is the frame that ran last in `id`.  Errors as
+ * of vm_run.
+ */
+int qguest_save(uint32_t id, const struct quern_vmframe *f) QMUSTCHECK;
+
 /* Have the guest on `v`, if there is one, come out with QUERN_VM_KICK. */
 void qcpu_preempt(struct qcpu *v);
 

@@ -99,12 +99,15 @@ clone_process(struct lthread *self, const struct clone_args *ca,
 }
 
 /* The registers with which it begins. */
-static void
-clone_frame(struct lthread *lt, const struct lthread *self,
+static int
+clone_frame(struct lthread *lt, struct lthread *self,
     const struct clone_args *ca)
 {
 	void *xsave = lt->lt_f.f_xsave;
+	int error = qvmspace_save(self->lt_vs, &self->lt_f);
 
+	if (error != 0)
+		return error;
 	lt->lt_f = self->lt_f;
 	lt->lt_f.f_xsave = xsave;
 	memset(lt->lt_f.f_host, 0, sizeof(lt->lt_f.f_host));
@@ -114,15 +117,17 @@ clone_frame(struct lthread *lt, const struct lthread *self,
 		lt->lt_f.f_reg[RSP] = ca->ca_stack + ca->ca_stacklen;
 	if ((ca->ca_flags & Q_CLONE_SETTLS) != 0)
 		lt->lt_f.f_fsbase = ca->ca_tls;
+	return 0;
 }
 
-static void
-clone_thread(struct lthread *lt, const struct lthread *self,
+static int
+clone_thread(struct lthread *lt, struct lthread *self,
     const struct clone_args *ca)
 {
-	struct lsys *l = self->lt_l;
+	int error = clone_frame(lt, self, ca);
 
-	clone_frame(lt, self, ca);
+	if (error != 0)
+		return error;
 	lt->lt_mask = self->lt_mask;
 	memcpy(lt->lt_comm, self->lt_comm, sizeof(lt->lt_comm));
 	/* One that has another stack has no use for this one's other stack. */
@@ -137,7 +142,7 @@ clone_thread(struct lthread *lt, const struct lthread *self,
 		lt->lt_rseqlen = self->lt_rseqlen;
 		lt->lt_rseqsig = self->lt_rseqsig;
 	}
-	(void)l;
+	return 0;
 }
 
 /* vfork: until the child has another program, or has ended. */
@@ -178,8 +183,8 @@ do_clone(struct qsys *s, const struct clone_args *ca)
 		return error;
 	}
 	tid = lt->lt_tid;
-	clone_thread(lt, self, ca);
-	if ((ca->ca_flags & Q_CLONE_PARENT_SETTID) != 0)
+	error = clone_thread(lt, self, ca);
+	if (error == 0 && (ca->ca_flags & Q_CLONE_PARENT_SETTID) != 0)
 		error = qcopyout(s->s_us, ca->ca_parenttid, &lt->lt_tid,
 		    sizeof(lt->lt_tid));
 	if (error == 0 && (ca->ca_flags & Q_CLONE_PIDFD) != 0)

@@ -321,6 +321,8 @@ become(struct lthread *lt, struct limage *im, const char *path)
 	struct lsys *l = lt->lt_l;
 	int error;
 
+	if (lt->lt_vs != NULL)
+		qvmspace_forget(lt->lt_vs, &lt->lt_f);
 	error = qvm_attach(lp->lp_proc, im->im_map);
 	qassert(error == 0);
 	new_thread_state(lt, im);

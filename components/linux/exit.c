@@ -316,6 +316,7 @@ lthread_exit(struct lthread *lt)
 	qthread_calm();
 	lfutex_exit(lt);
 	clear_tid(lt);
+	qvmspace_forget(lt->lt_vs, &lt->lt_f);
 	qspin_lock(&l->l_lock);
 	lthread_usage(lt, &u);
 	lusage_add(&lp->lp_used, &u);

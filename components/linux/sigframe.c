@@ -120,8 +120,10 @@ push_xsave(struct lthread *lt, const struct quspace *us, uint64_t fp)
 		.fx_features = lt->lt_l->l_xmask,
 		.fx_size = len,
 	};
-	int error;
+	int error = qvmspace_save(lt->lt_vs, &lt->lt_f);
 
+	if (error != 0)
+		return error;
 	memcpy(area + XSAVE_SW, &sw, sizeof(sw));
 	error = qcopyout(us, fp, area, len);
 	if (error == 0)
@@ -215,6 +217,7 @@ load_xsave(struct lthread *lt, const struct quspace *us, uint64_t fp)
 	uint32_t mxcsr;
 	int error;
 
+	qvmspace_forget(lt->lt_vs, &lt->lt_f);
 	memset(lt->lt_f.f_host, 0, sizeof(lt->lt_f.f_host));
 	if (fp == 0) {
 		memset(area, 0, lt->lt_l->l_xsave);

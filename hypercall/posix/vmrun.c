@@ -10,8 +10,8 @@
  *
  * Extended state stays where the host's kernel saved it, in that frame, and is
  * loaded from there when the same guest thread is run again (v_owner names the
- * thread).  For another it is copied into the slot from the thread's f_xsave,
- * where each run leaves a copy.
+ * thread).  For another it is copied into the slot from the thread's f_xsave; that
+ * of the first is lost then if nobody has asked for it.
  */
 #include <linux/audit.h>
 #include <sched.h>
@@ -451,6 +451,16 @@ run(struct vmhost *vh, struct vmspace *v, struct quern_seat *seat,
 	}
 }
 
+/* The extended state of `f` into f_xsave, if it is not there already. */
+static void
+save(struct vmhost *vh, struct vmspace *v, struct quern_vmframe *f)
+{
+	if (f->f_xsave == NULL || f->f_host[0] == 0 ||
+	    f->f_host[0] != v->v_owner || atomic_load(&v->v_dead) != 0)
+		return;
+	memcpy(f->f_xsave, v->v_slot + (v->v_fp - SLOT_BASE), vh->vh_xsavelen);
+}
+
 int
 host_vm_run(void *ctx, unsigned cpu, uint32_t id, struct quern_seat *seat,
     struct quern_vmframe *f, uint64_t deadline)
@@ -462,11 +472,17 @@ host_vm_run(void *ctx, unsigned cpu, uint32_t id, struct quern_seat *seat,
 
 	if (vh == NULL)
 		return -ENOENT;
-	if (cpu >= m->m_ncpu || seat == NULL || !frame_possible(vh, f))
+	if (cpu >= m->m_ncpu || !frame_possible(vh, f) ||
+	    (seat == NULL && (f->f_flags & QUERN_VM_SAVE) == 0))
 		return -EINVAL;
 	error = host_vm_enter(vh, id, VM_RUNNING, false, &v);
 	if (error != 0)
 		return error;
+	if ((f->f_flags & QUERN_VM_SAVE) != 0) {
+		save(vh, v, f);
+		host_vm_leave(v);
+		return 0;
+	}
 	f->f_addr = 0;
 	f->f_error = f->f_trap = 0;
 	if (atomic_load(&v->v_dead) != 0) {
@@ -476,10 +492,6 @@ host_vm_run(void *ctx, unsigned cpu, uint32_t id, struct quern_seat *seat,
 	} else {
 		place(vh, v);
 		error = run(vh, v, seat, f, deadline);
-		if (f->f_xsave != NULL && f->f_why != QUERN_VM_DEAD &&
-		    v->v_owner == f->f_host[0] && v->v_owner != 0)
-			memcpy(f->f_xsave, v->v_slot + (v->v_fp - SLOT_BASE),
-			    vh->vh_xsavelen);
 	}
 	host_vm_leave(v);
 	return error;

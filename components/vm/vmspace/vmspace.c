@@ -5,6 +5,9 @@
  * A vmspace has a number, which is never used again while the kernel lives.  The
  * host runs one thread of it at a time: others wait here, and whoever runs gives
  * way after a short slice.
+ *
+ * The extended state of who ran last is still the host's (vs_last), and is fetched
+ * when another is about to run, or when somebody wants to know it.
  */
 #include <quern/vmspace.h>
 
@@ -23,6 +26,8 @@ struct qvmspace {
 	bool vs_given;       /* [w] vs_running is for one who waits */
 	uint32_t vs_waiting; /* [w] also [a] */
 	struct qcpu *vs_cpu; /* [w] where it runs */
+	const struct quern_vmframe
+	    *vs_last;        /* [w] changed by who has vs_running */
 	struct qwaitq vs_wq; /* its lock: [w] */
 };
 
@@ -80,9 +85,9 @@ count_waiting(struct qvmspace *vs, int n)
 	    __ATOMIC_SEQ_CST);
 }
 
-/* Become the one that runs; false: not now. */
+/* Become the one that runs; `flags` QSLEEP_*; false: not now. */
 static bool
-run_begin(struct qvmspace *vs)
+run_begin(struct qvmspace *vs, unsigned flags)
 {
 	bool mine;
 
@@ -91,7 +96,7 @@ run_begin(struct qvmspace *vs)
 	if (!mine) {
 		count_waiting(vs, 1);
 		qcpu_preempt(vs->vs_cpu);
-		(void)qwaitq_sleep(&vs->vs_wq, &vs->vs_wq.w_lock, QSLEEP_INTR,
+		(void)qwaitq_sleep(&vs->vs_wq, &vs->vs_wq.w_lock, flags,
 		    QUERN_NEVER);
 		qspin_lock(&vs->vs_wq.w_lock);
 		count_waiting(vs, -1);
@@ -120,19 +125,78 @@ run_end(struct qvmspace *vs, bool give)
 		(void)qwaitq_wake_one(&vs->vs_wq);
 }
 
+/* Fetch the state of who ran last, and have that be `f` from here on. */
+static int
+make_last(struct qvmspace *vs, const struct quern_vmframe *f)
+{
+	int error = 0;
+
+	if (vs->vs_last != NULL)
+		error = qguest_save(vs->vs_id, vs->vs_last);
+	qspin_lock(&vs->vs_wq.w_lock);
+	if (error == 0)
+		vs->vs_last = f;
+	qspin_unlock(&vs->vs_wq.w_lock);
+	return error;
+}
+
+/* Become the one that runs if `f` ran last; false: another did. */
+static bool
+begin_as_last(struct qvmspace *vs, const struct quern_vmframe *f)
+{
+	bool last;
+
+	for (;;) {
+		qspin_lock(&vs->vs_wq.w_lock);
+		last = vs->vs_last == f;
+		qspin_unlock(&vs->vs_wq.w_lock);
+		if (!last || run_begin(vs, 0))
+			return last;
+	}
+}
+
+int
+qvmspace_save(struct qvmspace *vs, const struct quern_vmframe *f)
+{
+	int error = 0;
+
+	if (!begin_as_last(vs, f))
+		return 0;
+	/* Meanwhile another may have been it. */
+	if (vs->vs_last == f)
+		error = qguest_save(vs->vs_id, f);
+	run_end(vs, false);
+	return error;
+}
+
+void
+qvmspace_forget(struct qvmspace *vs, const struct quern_vmframe *f)
+{
+	if (!begin_as_last(vs, f))
+		return;
+	qspin_lock(&vs->vs_wq.w_lock);
+	if (vs->vs_last == f)
+		vs->vs_last = NULL;
+	qspin_unlock(&vs->vs_wq.w_lock);
+	run_end(vs, false);
+}
+
 int
 qvmspace_run(struct qvmspace *vs, struct quern_vmframe *f, uint64_t slice_ns)
 {
-	int error;
+	int error = 0;
 
-	if (!run_begin(vs)) {
+	if (!run_begin(vs, QSLEEP_INTR)) {
 		f->f_why = QUERN_VM_KICK;
 		return 0;
 	}
+	if (vs->vs_last != f)
+		error = make_last(vs, f);
 	if (__atomic_load_n(&vs->vs_waiting, __ATOMIC_RELAXED) != 0 &&
 	    slice_ns > SHARED_SLICE_NS)
 		slice_ns = SHARED_SLICE_NS;
-	error = qguest_run(vs->vs_id, f, slice_ns, &vs->vs_waiting);
+	if (error == 0)
+		error = qguest_run(vs->vs_id, f, slice_ns, &vs->vs_waiting);
 	run_end(vs, error == 0 && f->f_why == QUERN_VM_KICK);
 	return error;
 }

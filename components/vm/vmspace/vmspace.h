@@ -30,6 +30,19 @@ extern const struct qpmap_ops qvmspace_ops;
 int qvmspace_run(struct qvmspace *vs, struct quern_vmframe *f,
     uint64_t slice_ns) QMUSTCHECK;
 
+/*
+ * Have f_xsave of `f`, which runs in `vs`, be up to date: before it is read or
+ * copied.  Sleeps.  Errors of qguest_run.
+ */
+int qvmspace_save(struct qvmspace *vs,
+    const struct quern_vmframe *f) QMUSTCHECK;
+
+/*
+ * Nobody needs the extended state that `f` has in `vs`: before f_xsave or f_host
+ * are changed or `f` goes.  Sleeps.
+ */
+void qvmspace_forget(struct qvmspace *vs, const struct quern_vmframe *f);
+
 #ifdef __cplusplus
 }
 #endif

@@ -208,6 +208,18 @@ START_TEST(null_segments)
 }
 END_TEST
 
+/* Have its extended state be in f_xsave. */
+static void
+save(struct guest *g, struct quern_vmframe *f)
+{
+	const struct quern_vmframe before = *f;
+
+	f->f_flags = QUERN_VM_SAVE;
+	ck_assert_int_eq(g->t.t_ops->vm_run(g->t.t_ctx, 0, ID, NULL, f, 0), 0);
+	f->f_flags = 0;
+	ck_assert_mem_eq(f, &before, sizeof before);
+}
+
 /* Two guest threads in turn, with vector registers and MXCSR of their own. */
 START_TEST(extended_state)
 {
@@ -244,12 +256,23 @@ START_TEST(extended_state)
 		a = g.f;
 		if (i % 3 == 0)
 			continue; /* the same again: from where it lies */
+		save(&g, &a);
 		g.f = b;
 		ck_assert_uint_eq(run(&g), QUERN_VM_SYSCALL);
 		ck_assert_uint_eq(g.f.f_reg[RBX], 0xbbbb);
 		ck_assert_uint_eq(g.f.f_reg[RBP], 0x1fc0);
 		b = g.f;
+		save(&g, &b);
 	}
+	/* Once more is no harm, nor is it for one that did not run last. */
+	memset(b.f_xsave, 0, len);
+	save(&g, &b);
+	save(&g, &a);
+	b.f_host[0] = 0;
+	b.f_rip = GUEST(g_fp_get);
+	g.f = b;
+	ck_assert_uint_eq(run(&g), QUERN_VM_SYSCALL);
+	ck_assert_uint_eq(g.f.f_reg[RBX], 0xbbbb);
 	/* A fork: a copy of thread and state runs on by itself. */
 	b.f_host[0] = 0;
 	memcpy(b.f_xsave, a.f_xsave, len);

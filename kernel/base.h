@@ -51,7 +51,7 @@ int qstrcmp(const char *a, const char *b);
 
 /*
  * Format into `buf` as snprintf(3) does; returns the length it would have had.
- * Understands %d %i %u %x %p %s %c %% with width, precision for %s, the flags
+ * Understands %d %i %u %x %o %p %s %c %% with width, precision for %s, the flags
  * 0 and -, and the lengths l, ll, z.
  */
 int qvsnprintf(char *buf, size_t len, const char *fmt, va_list ap)

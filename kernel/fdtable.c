@@ -388,6 +388,27 @@ fd_set_cloexec(struct quern_proc *p, int fd, bool on)
 	return ret;
 }
 
+int
+qfd_cloexec(struct quern_proc *p, int fd)
+{
+	return fd_get_cloexec(p, fd);
+}
+
+int
+qfd_from(struct quern_proc *p, int from)
+{
+	struct qfdtable *t = lock_table(p);
+	struct fdarray *a = t->fd_arr;
+	uint32_t fd = (uint32_t)from;
+
+	while (fd < a->fa_n && a->fa_file[fd] == NULL)
+		fd++;
+	if (fd >= a->fa_n)
+		fd = UINT32_MAX;
+	qspin_unlock(&t->fd_lock);
+	return fd != UINT32_MAX ? (int)fd : -Q_EBADF;
+}
+
 uint32_t
 fd_size(struct quern_proc *p)
 {

@@ -229,6 +229,12 @@ int qfd_install(struct quern_proc *p, struct qfile *f, uint32_t flags);
 /* Close a descriptor.  What fo_flush answers, -EBADF. */
 int qfd_close(struct quern_proc *p, int fd);
 
+/* The least descriptor from `from` on that is open, or -EBADF. */
+int qfd_from(struct quern_proc *p, int from);
+
+/* Is it marked close-on-exec?  1, 0, -EBADF. */
+int qfd_cloexec(struct quern_proc *p, int fd);
+
 /* Make an empty table with one reference.  -ENOMEM. */
 int qfdtable_create(struct quern *k, struct qfdtable **tp) QMUSTCHECK;
 

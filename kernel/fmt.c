@@ -120,10 +120,14 @@ qvsnprintf(char *buf, size_t len, const char *f, va_list ap)
 			break;
 		case 'u':
 		case 'x':
+		case 'o':
 			put_number(&o, &cv,
 			    cv.cv_long ? va_arg(ap, uint64_t) :
 					 va_arg(ap, unsigned),
-			    *f == 'u' ? 10 : 16, false);
+			    *f == 'u'     ? 10 :
+				*f == 'x' ? 16 :
+					    8,
+			    false);
 			break;
 		case 'p':
 			put(&o, '0');

@@ -199,6 +199,9 @@ struct quern {
 	int k_log_level; /* [a] lines above it are dropped */
 	char k_name[32];
 
+	struct qspin k_uts;
+	char k_host[QHOST_NAMELEN], k_domain[QHOST_NAMELEN]; /* [k_uts] */
+
 	/* trace.c, stats.c */
 	uint32_t k_trace;                        /* [a] QTRACE_* */
 	uint64_t k_trace_bio;                    /* [a] disk requests */

@@ -9,24 +9,76 @@
 #include <quern/abi/sysinfo.h>
 #include <quern/abi/utsname.h>
 
-#define RELEASE "6.1.0-quern"
-#define VERSION "#1 Quern 0.1"
-
 /* Bytes that are asked of the host at a time. */
 #define RANDOM_CHUNK 256u
 
 QSYS(uname)
 {
+	struct quern *k = s->s_proc->p_k;
 	struct q_utsname u;
 
 	memset(&u, 0, sizeof(u));
 	qsnprintf(u.sysname, sizeof(u.sysname), "Linux");
-	qsnprintf(u.nodename, sizeof(u.nodename), "%s", s->s_proc->p_k->k_name);
-	qsnprintf(u.release, sizeof(u.release), RELEASE);
-	qsnprintf(u.version, sizeof(u.version), VERSION);
+	qspin_lock(&k->k_uts);
+	qsnprintf(u.nodename, sizeof(u.nodename), "%s", k->k_host);
+	qsnprintf(u.release, sizeof(u.release), QUTS_RELEASE);
+	qsnprintf(u.version, sizeof(u.version), QUTS_VERSION);
 	qsnprintf(u.machine, sizeof(u.machine), "x86_64");
-	qsnprintf(u.domainname, sizeof(u.domainname), "(none)");
+	qsnprintf(u.domainname, sizeof(u.domainname), "%s", k->k_domain);
+	qspin_unlock(&k->k_uts);
 	return qsys_out(s, 0, &u, sizeof(u));
+}
+
+void
+qhostname(struct quern *k, bool domain, char buf[QHOST_NAMELEN])
+{
+	qspin_lock(&k->k_uts);
+	memcpy(buf, domain ? k->k_domain : k->k_host, QHOST_NAMELEN);
+	qspin_unlock(&k->k_uts);
+}
+
+void
+qhostname_set(struct quern *k, bool domain, const char *name, size_t len)
+{
+	char *to = domain ? k->k_domain : k->k_host;
+
+	qassert(len < QHOST_NAMELEN);
+	qspin_lock(&k->k_uts);
+	memset(to, 0, QHOST_NAMELEN);
+	memcpy(to, name, len);
+	qspin_unlock(&k->k_uts);
+}
+
+static int64_t
+set_hostname(const struct qsys *s, bool domain)
+{
+	char name[QHOST_NAMELEN];
+	int len = qsys_int(s, 1), error;
+
+	if (!qproc_capable(s->s_proc, Q_CAP_SYS_ADMIN))
+		return -Q_EPERM;
+	if (len < 0 || (size_t)len >= sizeof(name))
+		return -Q_EINVAL;
+	error = qsys_in(s, 0, name, (size_t)len);
+	if (error == 0)
+		qhostname_set(s->s_proc->p_k, domain, name, (size_t)len);
+	return error;
+}
+
+QSYS(sethostname)
+{
+	return set_hostname(s, false);
+}
+
+QSYS(setdomainname)
+{
+	return set_hostname(s, true);
+}
+
+uint64_t
+qclock_boot(const struct quern *k)
+{
+	return k->k_calls->ct_boot;
 }
 
 QSYS(sysinfo)

@@ -201,6 +201,9 @@ int qthread_sleep_until(uint64_t deadline, bool intr);
 /* The time on the monotonic clock in nanoseconds. */
 uint64_t qclock_mono(struct quern *k);
 
+/* What that was when the kernel was made. */
+uint64_t qclock_boot(const struct quern *k);
+
 /* The wall clock: nanoseconds since 1970, UTC. */
 uint64_t qclock_real(struct quern *k);
 /* The same, perhaps some milliseconds ago, for a fraction of the time. */
@@ -222,6 +225,17 @@ qchoice(struct qcpu *v, enum quern_yield why)
 	if (qunlikely(v->v_choice))
 		qchoice_slow(v, why);
 }
+
+/* What uname(2) tells, and the names of the system: up to this, with the 0. */
+#define QUTS_RELEASE  "6.1.0-quern"
+#define QUTS_VERSION  "#1 Quern 0.1"
+#define QHOST_NAMELEN 65u
+
+/* The system's name, or its domain's: zeroes behind it. */
+void qhostname(struct quern *k, bool domain, char buf[QHOST_NAMELEN]);
+
+/* Change it; `len` is below QHOST_NAMELEN. */
+void qhostname_set(struct quern *k, bool domain, const char *name, size_t len);
 
 #ifdef __cplusplus
 }

@@ -25,6 +25,7 @@
 #include <quern/linux.h>
 #include <quern/posix.h>
 #include <quern/socket.h>
+#include <quern/procfs.h>
 #include <quern/tmpfs.h>
 #include <quern/tty.h>
 #include <quern/unix.h>
@@ -37,7 +38,7 @@
 #define STOP_NS UINT64_C(2000000000)
 
 static const struct quern_component *const parts[] = { &qvfs, &qtmpfs, &qdevfs,
-	&qext4, &qvm, &qttys, &qsockets, &qunix, &qlinux, NULL };
+	&qext4, &qvm, &qttys, &qsockets, &qunix, &qlinux, &qprocfs, NULL };
 
 struct boot {
 	const struct vk_options *b_o;

@@ -281,6 +281,9 @@ process_exit(struct lproc *lp)
 
 	lproc_vfork_done(lp);
 	ltimers_exit(lp);
+	qmutex_lock(&lp->lp_life);
+	lp->lp_gone = true;
+	qmutex_unlock(&lp->lp_life);
 	(void)!qvm_attach(p, NULL);
 	qproc_exit(p);
 	lproc_set_exe(lp, NULL);

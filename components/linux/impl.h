@@ -150,6 +150,9 @@ struct lproc {
 	struct qpollq lp_endpoll; /* those who wait for a pidfd */
 	uint32_t lp_barriers;     /* [a] what membarrier has registered */
 	int32_t lp_nice;          /* [a] */
+	uint64_t lp_serial;       /* [I] no other process or thread has it */
+	struct qmutex lp_life;    /* held to look at places and files ... */
+	bool lp_gone;             /* [lp_life] ... unless these have gone */
 	uint64_t lp_argv[4];      /* [a] where arguments, environment lie */
 };
 
@@ -169,6 +172,7 @@ struct lthread {
 	struct qlist lt_link;      /* [L] lp_threads */
 	struct qlist lt_hash;      /* [L] l_tids */
 	uint32_t lt_tid;           /* [L] */
+	uint64_t lt_serial;        /* [L] as lp_serial */
 	bool lt_ending;            /* [L] only this one is to end */
 	int lt_status;             /* [o] with that */
 	struct lsigq lt_pending;   /* [L] */
@@ -212,6 +216,8 @@ struct lsys {
 	struct lfutexes *l_futexes; /* [I] */
 	struct qwaitq l_exitq;      /* for processes to end */
 	uint32_t l_nproc;           /* [L] */
+	uint64_t l_serial;          /* [L] the last that was given */
+	uint32_t l_lastpid;         /* [L] of the newest process */
 };
 
 /* ---- linux.c ------------------------------------------------------------ */

@@ -112,6 +112,8 @@ enter_lists(struct lproc *lp, struct lproc *from)
 	qlist_append(&l->l_procs, &lp->lp_all);
 	qlist_append(&l->l_pids[lp->lp_proc->p_pid % LINUX_HASH], &lp->lp_hash);
 	l->l_nproc++;
+	lp->lp_serial = ++l->l_serial;
+	l->l_lastpid = lp->lp_proc->p_pid;
 	if (from != NULL)
 		lproc_adopt(from, lp);
 	qspin_unlock(&l->l_lock);
@@ -148,6 +150,7 @@ init_lproc(struct lproc *lp, struct lsys *l)
 	qwaitq_init(&lp->lp_stopq);
 	qwaitq_init(&lp->lp_endq);
 	qlist_init(&lp->lp_timers);
+	qmutex_init(&lp->lp_life, "process's end");
 	qwaitq_init(&lp->lp_sigq);
 	qpollq_init(&lp->lp_sigpoll);
 	qpollq_init(&lp->lp_endpoll);
@@ -335,6 +338,9 @@ lproc_abandon(struct lproc *lp)
 	leave_lists(lp);
 	lp->lp_state = LP_REAPED;
 	qspin_unlock(&l->l_lock);
+	qmutex_lock(&lp->lp_life);
+	lp->lp_gone = true;
+	qmutex_unlock(&lp->lp_life);
 	(void)!qvm_attach(lp->lp_proc, NULL);
 	lproc_put(lp);
 }

@@ -84,6 +84,7 @@ lthread_start(struct lthread *lt)
 	qlist_append(&lp->lp_threads, &lt->lt_link);
 	qlist_append(&l->l_tids[lt->lt_tid % LINUX_HASH], &lt->lt_hash);
 	lp->lp_nthread++;
+	lt->lt_serial = ++l->l_serial;
 	/* exec has told those that there were. */
 	lt->lt_ending = lp->lp_execing;
 	qspin_unlock(&l->l_lock);

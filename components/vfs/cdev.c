@@ -154,33 +154,81 @@ static const struct qfile_ops cdev_ops = {
 	.fo_release = file_release,
 };
 
-int
-cdev_open(struct quern_proc *p, const struct qpath *at, struct qvnode *v,
-    uint32_t flags, struct qfile **fp)
+/* Regular files that open themselves have a position, but no known end. */
+static int64_t
+made_seek(struct qfile *f, int64_t off, int whence)
 {
-	uint32_t minor = qdev_minor(v->v_rdev);
-	struct qcdev *d = find(vfs_of(p->p_k), qdev_major(v->v_rdev), minor);
-	struct opened *od;
-	int error;
+	int64_t base = whence == Q_SEEK_CUR ? f->f_off : 0;
 
-	if (d == NULL)
-		return -Q_ENXIO;
-	od = qalloc(&tag_cdev, sizeof(*od));
-	if (od == NULL)
-		return -Q_ENOMEM;
-	od->od_ops = d->cd_ops;
-	error = d->cd_ops->co_open(d, p, minor, flags, &od->od_open);
-	if (error != 0) {
-		qfree(od);
-		return error;
+	if (whence != Q_SEEK_CUR && whence != Q_SEEK_SET)
+		return -Q_EINVAL;
+	if (__builtin_add_overflow(base, off, &off) || off < 0)
+		return -Q_EINVAL;
+	return f->f_off = off;
+}
+
+static const struct qfile_ops made_ops = {
+	.fo_name = "file",
+	.fo_read = cdev_read,
+	.fo_write = cdev_write,
+	.fo_poll = cdev_poll,
+	.fo_ioctl = cdev_ioctl,
+	.fo_fcntl = vnode_fcntl,
+	.fo_seek = made_seek,
+	.fo_stat = file_stat,
+	.fo_release = file_release,
+};
+
+/* The file of what was opened, which is closed if there can't be one. */
+static int
+make_file(struct quern_proc *p, const struct qpath *at, uint32_t flags,
+    bool regular, const struct opened *made, struct qfile **fp)
+{
+	struct opened *od = qalloc(&tag_cdev, sizeof(*od));
+	int error = -Q_ENOMEM;
+
+	if (od != NULL) {
+		*od = *made;
+		error = open_make(p, at, flags, regular ? &made_ops : &cdev_ops,
+		    regular ? QF_SEEK | QF_PREAD | QF_PWRITE : QF_NOWAIT, fp);
 	}
-	error = open_make(p, at, flags, &cdev_ops, QF_NOWAIT, fp);
 	if (error != 0) {
-		od->od_ops->co_close(od->od_open);
+		made->od_ops->co_close(made->od_open);
 		qfree(od);
 		return error;
 	}
 	open_of(*fp)->of_dev = od;
 	open_of(*fp)->of_end = cdev_end;
 	return 0;
+}
+
+int
+cdev_open(struct quern_proc *p, const struct qpath *at, struct qvnode *v,
+    uint32_t flags, struct qfile **fp)
+{
+	uint32_t minor = qdev_minor(v->v_rdev);
+	struct qcdev *d = find(vfs_of(p->p_k), qdev_major(v->v_rdev), minor);
+	struct opened od;
+	int error;
+
+	if (d == NULL)
+		return -Q_ENXIO;
+	od.od_ops = d->cd_ops;
+	error = d->cd_ops->co_open(d, p, minor, flags, &od.od_open);
+	if (error != 0)
+		return error;
+	return make_file(p, at, flags, false, &od, fp);
+}
+
+int
+vnode_open(struct quern_proc *p, const struct qpath *at, struct qvnode *v,
+    uint32_t flags, struct qfile **fp)
+{
+	struct opened od;
+	int error;
+
+	error = v->v_ops->vo_open(v, p, flags, &od.od_ops, &od.od_open);
+	if (error != 0)
+		return error;
+	return make_file(p, at, flags, qvnode_type(v) == Q_S_IFREG, &od, fp);
 }

@@ -233,7 +233,7 @@ QSYS(getcwd)
 		path_free(buf);
 		return error;
 	}
-	if ((dentry_flags(cwd.p_d) & (QD_HASHED | QD_ROOT)) == 0)
+	if (qpath_deleted(&cwd))
 		n = -Q_ENOENT;
 	else
 		n = qvfs_path_string(s->s_proc, &cwd, buf, QPATH_MAX);

@@ -357,6 +357,10 @@ int fd_path(struct quern_proc *p, int fd, bool path_ok, struct qpath *at);
 int cdev_open(struct quern_proc *p, const struct qpath *at, struct qvnode *v,
     uint32_t flags, struct qfile **fp);
 
+/* Likewise what opens by its own vo_open. */
+int vnode_open(struct quern_proc *p, const struct qpath *at, struct qvnode *v,
+    uint32_t flags, struct qfile **fp);
+
 /* ---- sockname.c ----------------------------------------------------------- */
 
 extern const struct qsockname_ops vfs_socknames;
@@ -456,6 +460,10 @@ int parent_of(struct quern_proc *p, int dirfd, const char *path, unsigned flags,
     struct qparent *pa);
 int parent_of_link(struct quern_proc *p, int dirfd, unsigned flags,
     struct qparent *pa, struct qvnode *link);
+
+/* Where a magic link in `dir` leads to, with references; `flags` QWALK_*. */
+int walk_magic(struct quern_proc *p, unsigned flags, const struct qpath *dir,
+    struct qvnode *v, struct qpath *out);
 
 /* Through what is mounted on it; uses up and gives references. */
 int walk_mounts(struct qpath *at, unsigned flags);

@@ -50,6 +50,8 @@ struct walk {
 	unsigned w_nheld;
 	struct qvnode *w_held[LINKS_MAX];
 	struct qmount *w_heldon[LINKS_MAX];
+	char *w_text[LINKS_MAX]; /* their text, if they do not keep it */
+	char *w_own; /* that of the one that we are about to enter */
 };
 
 /* ---- processes' places ----------------------------------------------------- */
@@ -142,6 +144,42 @@ int
 proc_cwd(struct quern_proc *p, struct qpath *out)
 {
 	return place(p, false, out);
+}
+
+int
+qvfs_root(struct quern_proc *p, struct qpath *out)
+{
+	return place(p, true, out);
+}
+
+int
+qvfs_cwd(struct quern_proc *p, struct qpath *out)
+{
+	return place(p, false, out);
+}
+
+bool
+qpath_deleted(const struct qpath *at)
+{
+	const struct qvnode *v = dentry_vnode(at->p_d);
+
+	/* What a file system has that forgets names is there as long as it is. */
+	if ((at->p_d->d_fs->fs_type->ft_flags & QFT_FORGET) != 0)
+		return false;
+	return v == NULL ||
+	    (dentry_flags(at->p_d) & (QD_HASHED | QD_ROOT)) == 0;
+}
+
+struct qvnode *
+qpath_vnode(const struct qpath *at)
+{
+	return dentry_vnode(at->p_d);
+}
+
+uint64_t
+qpath_mount(const struct qpath *at)
+{
+	return at->p_mnt->m_id;
 }
 
 static int
@@ -382,11 +420,15 @@ may_search(struct walk *w)
 
 /* ---- one name ------------------------------------------------------------------- */
 
-/* The contents of a symlink, kept with its vnode. */
+/*
+ * The contents of a symlink, kept with its vnode, or (what names forget says
+ * something else to each who asks) w_own.
+ */
 static int
 link_text(struct walk *w, struct qvnode *v, const char **textp)
 {
 	char *text = __atomic_load_n(&v->v_link, __ATOMIC_ACQUIRE), *old = NULL;
+	bool keep = (v->v_fs->fs_type->ft_flags & QFT_FORGET) == 0;
 	char *buf;
 	int n;
 
@@ -406,8 +448,10 @@ link_text(struct walk *w, struct qvnode *v, const char **textp)
 		memcpy(text, buf, (size_t)n);
 		text[n] = '\0';
 		qfree(buf);
-		if (!__atomic_compare_exchange_n(&v->v_link, &old, text, false,
-			__ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+		if (!keep)
+			w->w_own = text;
+		else if (!__atomic_compare_exchange_n(&v->v_link, &old, text,
+			     false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
 			qfree(text);
 			text = old;
 		}
@@ -434,6 +478,8 @@ follow(struct walk *w, struct qdentry *d, struct qvnode *v)
 	if (error != 0) {
 		if (!w->w_fast)
 			dentry_put(d);
+		qfree(w->w_own);
+		w->w_own = NULL;
 		return error;
 	}
 	w->w_rest[w->w_depth++] = w->w_s;
@@ -441,11 +487,69 @@ follow(struct walk *w, struct qdentry *d, struct qvnode *v)
 		qvnode_ref(v);
 		mount_get(w->w_at.p_mnt);
 		w->w_heldon[w->w_nheld] = w->w_at.p_mnt;
+		w->w_text[w->w_nheld] = w->w_own;
+		w->w_own = NULL;
 		w->w_held[w->w_nheld++] = v;
 		dentry_put(d);
 	}
 	w->w_s = text;
 	return text[0] == '/' ? go_root(w) : 0;
+}
+
+/* Where the magic link `v` leads to, found in `dir`, with references. */
+static int
+magic_target(struct vfs *vf, struct quern_proc *p, unsigned flags,
+    const struct qpath *dir, struct qvnode *v, struct qpath *out)
+{
+	struct qvnode *bare = NULL;
+	int error;
+
+	if ((flags & (QWALK_NOLINKS | QWALK_NOMAGIC)) != 0)
+		return -Q_ELOOP;
+	if ((flags & (QWALK_BENEATH | QWALK_INROOT)) != 0)
+		return -Q_EXDEV;
+	error = v->v_ops->vo_follow(v, p, out, &bare);
+	if (error == 0 && bare != NULL) {
+		error = dentry_nameless(vf, dir->p_d, bare, &out->p_d);
+		if (error != 0)
+			qvnode_put(bare);
+		out->p_mnt = dir->p_mnt;
+		if (error == 0)
+			mount_get(out->p_mnt);
+	}
+	if (error == 0 && (flags & QWALK_NOXDEV) != 0 &&
+	    out->p_mnt != dir->p_mnt) {
+		qpath_put(out);
+		error = -Q_EXDEV;
+	}
+	return error;
+}
+
+/* Go on at what the magic link `d` leads to; its reference is used up. */
+static int
+jump(struct walk *w, struct qdentry *d, struct qvnode *v)
+{
+	struct qpath to;
+	int error;
+
+	if (w->w_fast)
+		return NOT_FAST;
+	error = ++w->w_nlink > LINKS_MAX ?
+	    -Q_ELOOP :
+	    magic_target(w->w_vf, w->w_p, w->w_flags, &w->w_at, v, &to);
+	dentry_put(d);
+	if (error != 0)
+		return error;
+	move_to(w, to.p_mnt, to.p_d, 0);
+	/* A process's root is below what is mounted there, as go_root knows. */
+	return cross(w);
+}
+
+int
+walk_magic(struct quern_proc *p, unsigned flags, const struct qpath *dir,
+    struct qvnode *v, struct qpath *out)
+{
+	return magic_target(vfs_of(p->p_k), p, flags, dir, v, out);
 }
 
 /* Find the name where we are; slow: *dp with a reference. */
@@ -519,7 +623,8 @@ step(struct walk *w, const struct qname *n, bool last)
 	}
 	if (qunlikely(qvnode_type(v) == Q_S_IFLNK) &&
 	    (!last || (w->w_flags & (QWALK_FOLLOW | QWALK_TRAIL)) != 0))
-		return follow(w, d, v);
+		return v->v_ops->vo_follow != NULL ? jump(w, d, v) :
+						     follow(w, d, v);
 	if (w->w_fast) {
 		w->w_at.p_d = d;
 		w->w_seq = seq;
@@ -645,6 +750,7 @@ walk_start(struct walk *w, struct quern_proc *p, const char *path,
 	w->w_nlink = w->w_depth = w->w_nheld = 0;
 	w->w_s = path;
 	w->w_slash = false;
+	w->w_own = NULL;
 }
 
 /* What must be so at the end of a walk to the last name. */
@@ -777,6 +883,7 @@ walk_end(struct walk *w)
 	while (w->w_nheld > 0) {
 		qvnode_put(w->w_held[--w->w_nheld]);
 		mount_put(w->w_heldon[w->w_nheld]);
+		qfree(w->w_text[w->w_nheld]);
 	}
 }
 
@@ -1004,10 +1111,13 @@ parent_of_link(struct quern_proc *p, int dirfd, unsigned flags,
 	error = link_text(&w, link, &text);
 	if (error == 0 && text[0] == '\0')
 		error = -Q_ENOENT;
-	if (error != 0)
+	if (error != 0) {
+		qfree(w.w_own);
 		return error;
+	}
 	pa->pa_dir.p_d = NULL;
 	error = find_parent_from(p, dirfd, &dir, text, flags, pa);
+	qfree(w.w_own);
 	if (error != 0) {
 		path_free(pa->pa_buf);
 		pa->pa_dir.p_d = NULL;

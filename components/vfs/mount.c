@@ -844,6 +844,58 @@ qvfs_has_root(struct quern *k)
 /* ---- life ------------------------------------------------------------------------- */
 
 int
+qvfs_each_mount(struct quern *k,
+    int (*fn)(void *arg, const struct qmount_info *mi), void *arg)
+{
+	struct vfs *vf = vfs_of(k);
+	struct qmount_info mi;
+	struct qmount *m;
+	struct qlist *l;
+	int ret = 0;
+
+	qmutex_lock(&vf->vf_mounts);
+	QLIST_FOREACH(l, &vf->vf_mountlist) {
+		m = QLIST_ELEM(l, struct qmount, m_all);
+		mi.mi_id = m->m_id;
+		mi.mi_parent = m->m_parent != NULL ? m->m_parent->m_id :
+						     m->m_id;
+		mi.mi_dev = m->m_fs->fs_dev;
+		mi.mi_root.p_mnt = m;
+		mi.mi_root.p_d = m->m_root;
+		mi.mi_flags = m->m_flags;
+		mi.mi_fsflags = m->m_fs->fs_flags;
+		mi.mi_disk = m->m_fs->fs_disk != NULL;
+		mi.mi_source = m->m_source;
+		mi.mi_type = m->m_fs->fs_type->ft_name;
+		ret = fn(arg, &mi);
+		if (ret != 0)
+			break;
+	}
+	qmutex_unlock(&vf->vf_mounts);
+	return ret;
+}
+
+int
+qvfs_each_kind(struct quern *k,
+    int (*fn)(void *arg, const char *name, bool disk), void *arg)
+{
+	struct vfs *vf = vfs_of(k);
+	const struct qfs_type *ft;
+	struct qlist *l;
+	int ret = 0;
+
+	qmutex_lock(&vf->vf_fslock);
+	QLIST_FOREACH(l, &vf->vf_kinds) {
+		ft = QLIST_ELEM(l, struct fs_kind, fk_link)->fk_type;
+		ret = fn(arg, ft->ft_name, (ft->ft_flags & QFT_DISK) != 0);
+		if (ret != 0)
+			break;
+	}
+	qmutex_unlock(&vf->vf_fslock);
+	return ret;
+}
+
+int
 mount_init(struct vfs *vf)
 {
 	qmutex_init(&vf->vf_mounting, "mounting");

@@ -531,6 +531,8 @@ open_any(struct quern_proc *p, const struct qpath *at, uint32_t flags,
 	error = may_open(p, at, v, flags, created);
 	if (error != 0)
 		return error;
+	if (v->v_ops->vo_open != NULL)
+		return vnode_open(p, at, v, flags, fp);
 	switch (qvnode_type(v)) {
 	case Q_S_IFREG:
 	case Q_S_IFDIR:

@@ -98,6 +98,32 @@ find_or_make(const struct opening *op, struct qparent *pa, struct qpath *at,
 	return 0;
 }
 
+/* Is it a symlink to go on at by vo_follow? */
+static bool
+is_magic(const struct opening *op, const struct qvnode *v)
+{
+	return qvnode_type(v) == Q_S_IFLNK && v->v_ops->vo_follow != NULL &&
+	    (op->op_flags & Q_O_NOFOLLOW) == 0;
+}
+
+/* From a magic link, *at, to what it leads to. */
+static int
+open_magic(const struct opening *op, const struct qparent *pa, struct qpath *at,
+    struct qvnode *v)
+{
+	struct qpath to;
+	int error;
+
+	error = walk_magic(op->op_p, op->op_walk, &pa->pa_dir, v, &to);
+	if (error != 0)
+		return error;
+	qpath_put(at);
+	*at = to;
+	if (qvnode_isdir(dentry_vnode(at->p_d)))
+		return -Q_EISDIR;
+	return 0;
+}
+
 /* O_CREAT.  A symlink at the end is followed by walking on from it. */
 static int
 open_create(const struct opening *op, int dirfd, const char *path,
@@ -127,7 +153,14 @@ open_create(const struct opening *op, int dirfd, const char *path,
 		v = dentry_vnode(at.p_d);
 		if (!created && excl)
 			error = -Q_EEXIST;
-		else if (qvnode_type(v) == Q_S_IFLNK &&
+		else if (is_magic(op, v)) {
+			error = open_magic(op, &pa, &at, v);
+			if (error == 0)
+				error = open_found(op, &at, false, fp);
+			if (error != 0)
+				qpath_put(&at);
+			break;
+		} else if (qvnode_type(v) == Q_S_IFLNK &&
 		    (op->op_flags & Q_O_NOFOLLOW) == 0) {
 			if (depth == 40 || (op->op_walk & QWALK_NOLINKS) != 0)
 				error = -Q_ELOOP;
@@ -281,6 +314,8 @@ resolve_flags(uint64_t resolve)
 
 	if ((resolve & Q_RESOLVE_NO_XDEV) != 0)
 		walk |= QWALK_NOXDEV;
+	if ((resolve & Q_RESOLVE_NO_MAGICLINKS) != 0)
+		walk |= QWALK_NOMAGIC;
 	if ((resolve & Q_RESOLVE_NO_SYMLINKS) != 0)
 		walk |= QWALK_NOLINKS;
 	if ((resolve & Q_RESOLVE_BENEATH) != 0)

@@ -83,6 +83,7 @@ struct qpath {
 #define QWALK_INROOT    64u
 #define QWALK_CACHED    128u /* -EAGAIN rather than ask the file system */
 #define QWALK_TRAIL     256u /* the VFS's: slashes at the end */
+#define QWALK_NOMAGIC   512u /* -ELOOP at vo_follow */
 
 /*
  * Find what `path` (ended by a 0, in the kernel) names for process `p`, from
@@ -136,6 +137,45 @@ bool qvfs_has_root(struct quern *k);
 /* The path of `p`'s root in `buf`; for messages and /proc.  As getcwd. */
 int64_t qvfs_path_string(struct quern_proc *p, const struct qpath *at,
     char *buf, size_t len);
+
+/*
+ * The root and working directory of `p`, which does not end meanwhile, with
+ * references.  -ENOENT, -ENOMEM.
+ */
+int qvfs_root(struct quern_proc *p, struct qpath *out) QMUSTCHECK;
+int qvfs_cwd(struct quern_proc *p, struct qpath *out) QMUSTCHECK;
+
+/* Has the name that it was found by been removed? */
+bool qpath_deleted(const struct qpath *at);
+
+/* The vnode of a place, without a reference of its own, or NULL. */
+struct qvnode *qpath_vnode(const struct qpath *at);
+
+/* The number of the mount that it is in. */
+uint64_t qpath_mount(const struct qpath *at);
+
+/* A mount, for /proc; what it points to lasts as long as the call. */
+struct qmount_info {
+	uint64_t mi_id, mi_parent; /* numbers; the root's parent is itself */
+	uint64_t mi_dev;
+	struct qpath mi_root;  /* where one sees it, without references */
+	uint32_t mi_flags;     /* QFS_* of the mount */
+	uint32_t mi_fsflags;   /* and of the file system */
+	bool mi_disk;          /* it is made of a disk */
+	const char *mi_source; /* as it was given */
+	const char *mi_type;
+};
+
+/*
+ * Tell of each mount, in the order of mounting, until fn answers not 0, which is
+ * the answer.  fn must not mount.  Sleeps.
+ */
+int qvfs_each_mount(struct quern *k,
+    int (*fn)(void *arg, const struct qmount_info *mi), void *arg);
+
+/* Tell likewise of each kind of file system: its name, and if it wants a disk. */
+int qvfs_each_kind(struct quern *k,
+    int (*fn)(void *arg, const char *name, bool disk), void *arg);
 
 /* Write everything of every file system back, and flush. */
 int qvfs_sync(struct quern *k);

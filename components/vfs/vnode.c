@@ -348,10 +348,10 @@ static void
 evict(struct qvnode *v)
 {
 	vnode_locks_end(v);
-	vnode_special_end(v);
 	qpcache_evict(v);
 	if (v->v_ops->vo_evict != NULL)
 		v->v_ops->vo_evict(v);
+	vnode_special_end(v);
 	vnode_free(v);
 }
 

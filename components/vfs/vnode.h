@@ -44,12 +44,15 @@
 extern "C" {
 #endif
 
+struct qcdev_ops;
 struct qdisk;
 struct qfs;
 struct qmapping;
 struct qpage;
+struct qpath;
 struct qpcache_node;
 struct quio;
+struct quern_proc;
 struct qvnode;
 struct writeback;
 
@@ -359,7 +362,24 @@ struct qvnode_ops {
 	/* The contents, without a 0: their length.  `len` is enough. */
 	int (*vo_readlink)(struct qvnode *v, char *buf, size_t len);
 
+	/*
+	 * The symlink is magic: it leads not to what its text names but to a
+	 * thing itself, for `p` to go on at: *out with references, or *vp, a
+	 * vnode of this file system with a reference that has no name.  -EACCES,
+	 * -ENOENT.  NULL: by its text.
+	 */
+	int (*vo_follow)(struct qvnode *v, struct quern_proc *p,
+	    struct qpath *out, struct qvnode **vp);
+
 	/* -- all -- */
+
+	/*
+	 * Open it for `p`, `flags` O_*, as co_open does a device: the file's
+	 * operations are *ops, called with *openp, and what is read of a
+	 * regular file has a position.  NULL: by its type.
+	 */
+	int (*vo_open)(struct qvnode *v, struct quern_proc *p, uint32_t flags,
+	    const struct qcdev_ops **ops, void **openp);
 
 	/*
 	 * Change attributes, those in memory too.  With a size: the pages beyond

@@ -289,6 +289,7 @@ struct vm {
 	unsigned vm_slot; /* of processes' spaces */
 	struct qmutex vm_flock;
 	struct qlist vm_fobj[64]; /* [vm_flock] by object */
+	struct qspin vm_attach;   /* for processes to change spaces */
 	uint32_t vm_seed;         /* [a] */
 	uint32_t vm_overcommit;   /* [a] Q_OVERCOMMIT_* */
 	uint32_t vm_ratio;        /* [a] percent of RAM, for _NEVER */

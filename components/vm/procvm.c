@@ -39,14 +39,14 @@ space_of(struct quern_proc *p, uint32_t pid, struct qvmmap **mp)
 
 	qproc_lock_all(p->p_k);
 	other = qproc_find(p->p_k, pid);
-	*mp = other != NULL ? qvm_of(other) : NULL;
+	*mp = other != NULL ? qvm_hold(other) : NULL;
 	if (*mp == NULL)
 		error = -Q_ESRCH;
 	else if (!may_access(p, other))
 		error = -Q_EPERM;
-	else
-		qvm_get(*mp);
 	qproc_unlock_all(p->p_k);
+	if (error == -Q_EPERM)
+		qvm_put(*mp);
 	return error;
 }
 

@@ -67,6 +67,22 @@ qvm_of(struct quern_proc *p)
 	return __atomic_load_n(&p->p_part[vm->vm_slot], __ATOMIC_ACQUIRE);
 }
 
+struct qvmmap *
+qvm_hold(struct quern_proc *p)
+{
+	struct vm *vm = vm_of(p->p_k);
+	struct qvmmap *m;
+
+	if (vm == NULL)
+		return NULL;
+	qspin_lock(&vm->vm_attach);
+	m = qvm_of(p);
+	if (m != NULL)
+		qvm_get(m);
+	qspin_unlock(&vm->vm_attach);
+	return m;
+}
+
 int
 qvm_attach(struct quern_proc *p, struct qvmmap *m)
 {
@@ -77,7 +93,9 @@ qvm_attach(struct quern_proc *p, struct qvmmap *m)
 		return -Q_ENOSYS;
 	if (m != NULL)
 		qvm_get(m);
+	qspin_lock(&vm->vm_attach);
 	old = __atomic_exchange_n(&p->p_part[vm->vm_slot], m, __ATOMIC_ACQ_REL);
+	qspin_unlock(&vm->vm_attach);
 	if (old != NULL)
 		qvm_put(old);
 	return 0;
@@ -227,6 +245,7 @@ vm_init(struct quern *k, void **statep)
 		return -Q_ENOMEM;
 	vm->vm_k = k;
 	vm->vm_ratio = 50;
+	qspin_init(&vm->vm_attach);
 	qmutex_init(&vm->vm_flock, "mapped files");
 	for (i = 0; i < QARRAYLEN(vm->vm_fobj); i++)
 		qlist_init(&vm->vm_fobj[i]);

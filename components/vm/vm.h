@@ -104,6 +104,12 @@ int qvm_attach(struct quern_proc *p, struct qvmmap *m) QMUSTCHECK;
 /* The space of `p`, which keeps it, or NULL. */
 struct qvmmap *qvm_of(struct quern_proc *p);
 
+/*
+ * The same with a reference, though `p` may be executing or ending meanwhile; it
+ * is not destroyed.
+ */
+struct qvmmap *qvm_hold(struct quern_proc *p);
+
 /* ---- faults ---------------------------------------------------------------- */
 
 /* The signal that a fault ends in. */

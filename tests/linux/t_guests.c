@@ -13,7 +13,8 @@
 #include "tests/linux/runvk.h"
 
 static const char *const programs[] = { "tests/linux/g_proc",
-	"tests/linux/g_signal", "tests/linux/g_thread", NULL };
+	"tests/linux/g_procfs", "tests/linux/g_signal", "tests/linux/g_thread",
+	NULL };
 
 static const char *const shapes[][4] = {
 	{ "-n", "1", "--vmspace=seccomp", NULL },

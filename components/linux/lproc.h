@@ -78,8 +78,11 @@ int qlproc_may_look(struct quern_proc *self, struct quern_proc *p) QMUSTCHECK;
  * -ENOENT: it has no program; qlproc_file -ENOENT: the descriptor is closed.
  */
 int qlproc_exe(struct quern_proc *p, struct qpath *out) QMUSTCHECK;
+/* Its working directory. */
 int qlproc_cwd(struct quern_proc *p, struct qpath *out) QMUSTCHECK;
+/* Its root directory. */
 int qlproc_root(struct quern_proc *p, struct qpath *out) QMUSTCHECK;
+/* The file of a descriptor. */
 int qlproc_file(struct quern_proc *p, int fd, struct qfile **fp) QMUSTCHECK;
 
 /* The least descriptor from `fd` on that is open, or -EBADF, -ESRCH. */

@@ -143,6 +143,7 @@ int64_t qvfs_path_string(struct quern_proc *p, const struct qpath *at,
  * references.  -ENOENT, -ENOMEM.
  */
 int qvfs_root(struct quern_proc *p, struct qpath *out) QMUSTCHECK;
+/* Its working directory. */
 int qvfs_cwd(struct quern_proc *p, struct qpath *out) QMUSTCHECK;
 
 /* Has the name that it was found by been removed? */

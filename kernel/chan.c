@@ -177,6 +177,7 @@ struct chanfile {
 	char *cf_buf;           /* [cf_lock] CHUNK bytes */
 	uint32_t cf_at, cf_end; /* [cf_lock] what of it was not taken yet */
 	bool cf_eof, cf_full;   /* [cf_lock], [a] */
+	uint64_t cf_ino;        /* [I] */
 };
 
 static void
@@ -352,7 +353,9 @@ chanfile_poll(struct qfile *f, struct qpollent *e)
 static int
 chanfile_stat(struct qfile *f, struct q_stat *st)
 {
-	(void)f;
+	const struct chanfile *cf = f->f_obj;
+
+	st->st_ino = cf->cf_ino;
 	st->st_mode = Q_S_IFIFO | 0600;
 	st->st_nlink = 1;
 	st->st_blksize = CHUNK;
@@ -395,6 +398,7 @@ qchanfile_create(struct quern *k, const char *name, uint32_t flags,
 	qwaitq_init(&cf->cf_wq);
 	qpollq_init(&cf->cf_pollq);
 	qmutex_init(&cf->cf_lock, "channel file");
+	cf->cf_ino = qfile_serial(k);
 	cf->cf_buf = qalloc(&tag_chan, CHUNK);
 	if (cf->cf_buf != NULL)
 		error = qchan_open(k, name, file_ready, cf, &cf->cf_chan);

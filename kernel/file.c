@@ -180,6 +180,12 @@ file_free(struct qfile *f)
 	qspin_unlock(&ct->ct_file_lock);
 }
 
+uint64_t
+qfile_serial(struct quern *k)
+{
+	return __atomic_add_fetch(&k->k_fileno, 1, __ATOMIC_RELAXED);
+}
+
 int
 qfile_create(struct quern *k, const struct qfile_ops *ops, void *obj,
     uint32_t flags, uint32_t mode, struct qfile **fp)

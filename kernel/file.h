@@ -192,6 +192,12 @@ int64_t qfile_copy(struct qfile *in, int64_t *inoff, struct qfile *out,
 /* fo_seek of a file without a position for which lseek is no error. */
 int64_t qfile_seek_nowhere(struct qfile *f, int64_t off, int whence);
 
+/*
+ * A number that no other object without a name has: its st_ino, and what /proc
+ * calls it by.
+ */
+uint64_t qfile_serial(struct quern *k);
+
 /* What is ready, as fo_poll. */
 static inline uint32_t
 qfile_poll(struct qfile *f, struct qpollent *e)

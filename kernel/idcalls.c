@@ -109,6 +109,9 @@ may_join(struct quern_proc *self, struct quern_proc *p, uint32_t pgid)
 		return -Q_ESRCH;
 	if (p != self && p->p_sid != self->p_sid)
 		return -Q_EPERM;
+	if (p != self && p->p_ops != NULL && p->p_ops->po_execed != NULL &&
+	    p->p_ops->po_execed(p))
+		return -Q_EACCES;
 	if (p->p_sid == p->p_pid)
 		return -Q_EPERM; /* leads a session */
 	if (pgid != p->p_pid && !group_exists(p->p_k, pgid, self->p_sid))
@@ -239,6 +242,25 @@ put_ids(struct qcred *c, bool group, const struct ids *new)
 		follow_users(c, &old, new);
 }
 
+/* [l] */
+static void
+tell_new_ids(struct quern_proc *p)
+{
+	if (p->p_ops != NULL && p->p_ops->po_new_ids != NULL)
+		p->p_ops->po_new_ids(p);
+}
+
+/* [l] */
+static void
+change_ids(struct quern_proc *p, bool group, const struct ids *new)
+{
+	struct ids old = get_ids(&p->p_cred, group);
+
+	put_ids(&p->p_cred, group, new);
+	if (old.i_eff != new->i_eff || old.i_fs != new->i_fs)
+		tell_new_ids(p);
+}
+
 /* May change ids at will. */
 static bool
 privileged(struct quern_proc *p, bool group)
@@ -319,7 +341,7 @@ set_id(struct qsys *s, bool group)
 		error = -Q_EPERM;
 	i.i_eff = i.i_fs = id;
 	if (error == 0)
-		put_ids(&p->p_cred, group, &i);
+		change_ids(p, group, &i);
 	qmutex_unlock(&p->p_lock);
 	return error;
 }
@@ -359,7 +381,7 @@ set_re(struct qsys *s, bool group)
 		i.i_saved = i.i_eff;
 	i.i_fs = i.i_eff;
 	if (error == 0)
-		put_ids(&p->p_cred, group, &i);
+		change_ids(p, group, &i);
 	qmutex_unlock(&p->p_lock);
 	return error;
 }
@@ -409,7 +431,7 @@ set_res(struct qsys *s, bool group)
 		i.i_saved = v;
 	i.i_fs = i.i_eff;
 	if (error == 0)
-		put_ids(&p->p_cred, group, &i);
+		change_ids(p, group, &i);
 	qmutex_unlock(&p->p_lock);
 	return error;
 }
@@ -439,6 +461,7 @@ set_fs(struct qsys *s, bool group)
 		store(&cred_ids(&p->p_cred, group)[3], id);
 		if (!group)
 			follow_fsuser(&p->p_cred, old, id);
+		tell_new_ids(p);
 	}
 	qmutex_unlock(&p->p_lock);
 	return old;

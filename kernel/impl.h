@@ -199,6 +199,8 @@ struct quern {
 	int k_log_level; /* [a] lines above it are dropped */
 	char k_name[32];
 
+	uint64_t k_fileno; /* [a] qfile_serial's last */
+
 	struct qspin k_uts;
 	char k_host[QHOST_NAMELEN], k_domain[QHOST_NAMELEN]; /* [k_uts] */
 

@@ -421,7 +421,9 @@ pipe_fcntl(struct qfile *f, struct qsys *s, int cmd, uint64_t arg)
 static int
 pipe_stat(struct qfile *f, struct q_stat *st)
 {
-	(void)f;
+	const struct qpipe *p = f->f_obj;
+
+	st->st_ino = p->p_ino;
 	st->st_mode = Q_S_IFIFO | 0600;
 	st->st_nlink = 1;
 	st->st_blksize = (int64_t)PIPE_PAGE;
@@ -488,7 +490,10 @@ wait_open(struct qpipe *p, struct qcv *cv, const uint32_t *opens, uint32_t was)
 	return error;
 }
 
-/* Who waits for the other end sleeps where those sleep that wait for bytes. */
+/*
+ * Who waits for the other end sleeps where those sleep that wait for bytes.  A
+ * pipe without a name, which /proc opens, has had both ends, and nobody waits.
+ */
 int
 qpipe_open(struct qpipe *p, uint32_t flags, uint32_t *seen)
 {
@@ -498,7 +503,7 @@ qpipe_open(struct qpipe *p, uint32_t flags, uint32_t *seen)
 
 	*seen = 0;
 	qmutex_lock(&p->p_lock);
-	if (acc == Q_O_WRONLY && nowait && p->p_readers == 0) {
+	if (acc == Q_O_WRONLY && nowait && p->p_readers == 0 && p->p_ino == 0) {
 		qmutex_unlock(&p->p_lock);
 		return -Q_ENXIO;
 	}
@@ -513,7 +518,9 @@ qpipe_open(struct qpipe *p, uint32_t flags, uint32_t *seen)
 		p->p_wopens++;
 		qcv_broadcast(&p->p_rcv);
 	}
-	if (acc == Q_O_RDONLY && p->p_writers == 0) {
+	if (p->p_ino != 0) {
+		/* Whether there is an end to see is not for opening it. */
+	} else if (acc == Q_O_RDONLY && p->p_writers == 0) {
 		was = p->p_wopens;
 		if (nowait)
 			*seen = was;
@@ -540,6 +547,7 @@ pipe_files(struct quern *k, uint32_t flags, struct qfile *f[2])
 	error = qpipe_create(&p);
 	if (error != 0)
 		return error;
+	p->p_ino = qfile_serial(k);
 	p->p_readers = p->p_writers = 1;
 	p->p_wopens = 1; /* a writer has been there */
 	p->p_refs = 2;

@@ -27,7 +27,7 @@ void qpipe_put(struct qpipe *p);
 
 /*
  * Count a file in as open(2) of a fifo does, `flags` O_ACCMODE and O_NONBLOCK:
- * wait for the other end.  Takes a reference.  *seen is for qpipe_poll.  -ENXIO
+ * wait for the other end, unless it is a pipe without a name.  Takes a reference.  *seen is for qpipe_poll.  -ENXIO
  * (not to wait, and no reader), -EINTR.
  */
 int qpipe_open(struct qpipe *p, uint32_t flags, uint32_t *seen) QMUSTCHECK;

@@ -33,6 +33,7 @@ struct qpipe {
 	uint32_t p_ropens;         /* [p] how often it was opened for reading */
 	uint32_t p_wopens;         /* [p] and for writing */
 	uint32_t p_refs;           /* [a] its files, and who else has it */
+	uint64_t p_ino;            /* [I] 0: it has a name */
 	struct qcv p_rcv, p_wcv;
 	struct qpollq p_pollq;
 };

@@ -61,6 +61,18 @@ struct qproc_ops {
 
 	/* Is `tid` a thread of its?  Called with the processes locked. */
 	bool (*po_has_tid)(struct quern_proc *p, uint32_t tid);
+
+	/*
+	 * Has it executed a program since it was forked?  Called with the
+	 * processes locked.  NULL: it has not.
+	 */
+	bool (*po_execed)(struct quern_proc *p);
+
+	/*
+	 * Its effective or file-system ids have changed by a call of its own.
+	 * Called with p_lock held.
+	 */
+	void (*po_new_ids)(struct quern_proc *p);
 };
 
 /*

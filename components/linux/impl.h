@@ -16,6 +16,7 @@
 #include <quern/guest.h>
 #include <quern/linux.h>
 #include <quern/lock.h>
+#include <quern/page.h>
 #include <quern/proc.h>
 #include <quern/slab.h>
 #include <quern/syscall.h>
@@ -153,7 +154,8 @@ struct lproc {
 	uint64_t lp_serial;       /* [I] no other process or thread has it */
 	struct qmutex lp_life;    /* held to look at places and files ... */
 	bool lp_gone;             /* [lp_life] ... unless these have gone */
-	uint64_t lp_argv[4];      /* [a] where arguments, environment lie */
+	int32_t lp_oomadj;        /* [a] oom_score_adj */
+	uint64_t lp_argv[6];      /* [a] as limage's im_at */
 };
 
 /* What the next delivery does about an interrupted call. */
@@ -336,7 +338,8 @@ struct limage {
 	bool im_secure;
 	const char *im_name; /* AT_EXECFN */
 	struct lstrings im_argv, im_envp;
-	uint64_t im_at[4]; /* argument and environment strings */
+	/* Where arguments, environment and auxiliary vector begin and end. */
+	uint64_t im_at[6];
 };
 
 /* Run a program in the current thread's process, in place of what it runs. */

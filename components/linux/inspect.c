@@ -80,10 +80,11 @@ info_process(struct lproc *lp, struct lthread *lt, struct qlproc_info *li)
 	li->li_exitsig = lp->lp_exitsig;
 	li->li_nice = __atomic_load_n(&lp->lp_nice, __ATOMIC_RELAXED);
 	li->li_dumpable = lp->lp_dumpable;
+	li->li_oomadj = __atomic_load_n(&lp->lp_oomadj, __ATOMIC_RELAXED);
 	li->li_nonewprivs = lp->lp_nonewprivs;
 	li->li_started = lp->lp_started;
 	li->li_status = lp->lp_status;
-	for (unsigned i = 0; i < 4; i++)
+	for (unsigned i = 0; i < QARRAYLEN(li->li_args); i++)
 		li->li_args[i] = __atomic_load_n(&lp->lp_argv[i],
 		    __ATOMIC_RELAXED);
 	info_signals(lp, li);
@@ -104,14 +105,32 @@ first_thread(const struct lproc *lp)
 	return QLIST_ELEM(lp->lp_threads.l_next, struct lthread, lt_link);
 }
 
+/* `tid` 0: the process.  [L] */
+static void
+info_all(struct lproc *lp, struct lthread *lt, uint32_t tid,
+    struct qlproc_info *li)
+{
+	memset(li, 0, sizeof(*li));
+	info_process(lp, lt != NULL ? lt : first_thread(lp), li);
+	info_usage(lp, lt, li);
+	if (tid != 0)
+		li->li_tid = tid;
+	if (lt != NULL) {
+		if (tid != li->li_pid)
+			li->li_serial = lt->lt_serial;
+		memcpy(li->li_comm, lt->lt_comm, sizeof(li->li_comm));
+	}
+	li->li_comm[sizeof(li->li_comm) - 1] = '\0';
+}
+
 int
-qlproc_info(struct quern *k, uint32_t pid, uint32_t tid, struct qlproc_info *li)
+qlproc_look(struct quern *k, uint32_t pid, uint32_t tid, uint64_t serial,
+    struct qlproc_info *li, struct quern_proc **pp)
 {
 	struct lsys *l = linux_of(k);
 	struct lthread *lt = NULL;
 	struct lproc *lp;
 
-	memset(li, 0, sizeof(*li));
 	qspin_lock(&l->l_lock);
 	lp = lproc_find(l, pid);
 	if (lp != NULL && tid != 0) {
@@ -120,21 +139,16 @@ qlproc_info(struct quern *k, uint32_t pid, uint32_t tid, struct qlproc_info *li)
 		if (tid != pid && (lt == NULL || lt->lt_proc != lp))
 			lp = NULL;
 	}
-	if (lp == NULL) {
-		qspin_unlock(&l->l_lock);
-		return -Q_ESRCH;
+	if (lp != NULL)
+		info_all(lp, lt, tid, li);
+	if (lp != NULL && serial != 0 && li->li_serial != serial)
+		lp = NULL;
+	if (lp != NULL && pp != NULL) {
+		lp->lp_refs++;
+		*pp = lp->lp_proc;
 	}
-	info_process(lp, lt != NULL ? lt : first_thread(lp), li);
-	info_usage(lp, lt, li);
-	if (lt != NULL) {
-		li->li_tid = tid;
-		if (tid != pid)
-			li->li_serial = lt->lt_serial;
-		memcpy(li->li_comm, lt->lt_comm, sizeof(li->li_comm));
-	}
-	li->li_comm[sizeof(li->li_comm) - 1] = '\0';
 	qspin_unlock(&l->l_lock);
-	return 0;
+	return lp != NULL ? 0 : -Q_ESRCH;
 }
 
 uint32_t
@@ -219,25 +233,6 @@ qlproc_busy(struct quern *k)
 }
 
 /* ---- what it uses ------------------------------------------------------------- */
-
-int
-qlproc_hold(struct quern *k, uint32_t pid, uint64_t serial,
-    struct quern_proc **pp)
-{
-	struct lsys *l = linux_of(k);
-	struct lproc *lp;
-
-	qspin_lock(&l->l_lock);
-	lp = lproc_find(l, pid);
-	if (lp != NULL && serial != 0 && lp->lp_serial != serial)
-		lp = NULL;
-	if (lp != NULL) {
-		lp->lp_refs++;
-		*pp = lp->lp_proc;
-	}
-	qspin_unlock(&l->l_lock);
-	return lp != NULL ? 0 : -Q_ESRCH;
-}
 
 void
 qlproc_put(struct quern_proc *p)
@@ -346,6 +341,17 @@ qlproc_cloexec(struct quern_proc *p, int fd)
 		on = qfd_cloexec(p, fd) > 0;
 	qmutex_unlock(&lp->lp_life);
 	return on;
+}
+
+int
+qlproc_set_oomadj(struct quern_proc *p, int adj)
+{
+	struct lproc *lp = lproc_of(p);
+
+	if (adj < QLPROC_OOM_MIN || adj > QLPROC_OOM_MAX)
+		return -Q_EINVAL;
+	__atomic_store_n(&lp->lp_oomadj, adj, __ATOMIC_RELAXED);
+	return 0;
 }
 
 int

@@ -176,6 +176,30 @@ op_has_tid(struct quern_proc *p, uint32_t tid)
 	return lt != NULL;
 }
 
+static bool
+op_execed(struct quern_proc *p)
+{
+	struct lproc *lp = lproc_of(p);
+	bool ret;
+
+	qspin_lock(&lp->lp_l->l_lock);
+	ret = !lp->lp_forked;
+	qspin_unlock(&lp->lp_l->l_lock);
+	return ret;
+}
+
+/* What it has in memory may be of somebody else's now. */
+static void
+op_new_ids(struct quern_proc *p)
+{
+	struct lproc *lp = lproc_of(p);
+
+	qspin_lock(&lp->lp_l->l_lock);
+	lp->lp_dumpable = false;
+	lp->lp_pdeathsig = 0;
+	qspin_unlock(&lp->lp_l->l_lock);
+}
+
 /* Reaped and let go of; or the kernel ends, and with it what is left. */
 static void
 op_end(struct quern_proc *p)
@@ -189,6 +213,8 @@ const struct qproc_ops linux_ops = {
 	.po_sigstate = op_sigstate,
 	.po_sigmask = op_sigmask,
 	.po_has_tid = op_has_tid,
+	.po_execed = op_execed,
+	.po_new_ids = op_new_ids,
 };
 
 /* ---- starting programs ------------------------------------------------------- */

@@ -16,6 +16,10 @@
 extern "C" {
 #endif
 
+/* What oom_score_adj may be. */
+#define QLPROC_OOM_MIN (-1000)
+#define QLPROC_OOM_MAX 1000
+
 /* What there is to know of a process, or of one of its threads. */
 struct qlproc_info {
 	uint32_t li_pid, li_tid;
@@ -34,15 +38,22 @@ struct qlproc_info {
 	uint64_t li_nvcsw, li_nivcsw;
 	uint64_t li_started; /* monotonic, ns */
 	uint64_t li_pending, li_shared, li_blocked, li_ignored, li_caught;
-	uint64_t li_args[4]; /* where arguments and environment lie */
-	int li_status;       /* of a zombie, as of wait */
+	/* Where arguments, environment and auxiliary vector begin and end. */
+	uint64_t li_args[6];
+	int32_t li_oomadj;
+	int li_status; /* of a zombie, as of wait */
 };
 
 /*
- * Find process `pid`, or (0: the whole process) its thread `tid`.  -ESRCH.
+ * Find process `pid`, or (0: the whole process) its thread `tid`, if it is the one
+ * with that serial (0: any).  *pp (NULL: not wanted) is the process, which stays
+ * in memory, though it may end, until qlproc_put.  -ESRCH.
  */
-int qlproc_info(struct quern *k, uint32_t pid, uint32_t tid,
-    struct qlproc_info *li) QMUSTCHECK;
+int qlproc_look(struct quern *k, uint32_t pid, uint32_t tid, uint64_t serial,
+    struct qlproc_info *li, struct quern_proc **pp) QMUSTCHECK;
+
+/* Drop that reference.  Sleeps. */
+void qlproc_put(struct quern_proc *p);
 
 /* The least number of a process that is `pid` or above, or 0. */
 uint32_t qlproc_from(struct quern *k, uint32_t pid);
@@ -59,16 +70,6 @@ void qlproc_count(struct quern *k, uint32_t *procs, uint32_t *threads,
 
 /* What all processes have run, in ns, those included that were waited for. */
 uint64_t qlproc_busy(struct quern *k);
-
-/*
- * A process that is to stay in memory, though it may end, until qlproc_put: by
- * number and serial (0: any).  qlproc_put sleeps.  -ESRCH.
- */
-int qlproc_hold(struct quern *k, uint32_t pid, uint64_t serial,
-    struct quern_proc **pp) QMUSTCHECK;
-
-/* The end of that. */
-void qlproc_put(struct quern_proc *p);
 
 /* May `self` look into it, as ptrace(2) says for reading?  -EACCES. */
 int qlproc_may_look(struct quern_proc *self, struct quern_proc *p) QMUSTCHECK;
@@ -90,6 +91,9 @@ int qlproc_fd_from(struct quern_proc *p, int fd) QMUSTCHECK;
 
 /* Is the descriptor marked close-on-exec? */
 bool qlproc_cloexec(struct quern_proc *p, int fd);
+
+/* Have it be chosen sooner or later when memory is out.  -EINVAL. */
+int qlproc_set_oomadj(struct quern_proc *p, int adj) QMUSTCHECK;
 
 /* Give thread `tid` of a held process a name, cut to 15 bytes.  -ESRCH. */
 int qlproc_set_comm(struct quern_proc *p, uint32_t tid, const char *name,

@@ -1,19 +1,38 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Out of memory: the process with the largest set is killed, so that the rest of
- * the system goes on.
+ * the system goes on; its oom_score_adj makes a set larger or smaller.
  */
 #include "impl.h"
 
+#include "lproc.h"
+
 /* How long whoever is killed is given before somebody tries again. */
 #define LET_NS UINT64_C(1000000)
+
+/*
+ * What it has, with what oom_score_adj adds or takes, as thousandths of all of
+ * RAM; 0: it is to be spared.
+ */
+static uint64_t
+points_of(struct lproc *lp, struct qvmmap *m)
+{
+	int64_t adj = __atomic_load_n(&lp->lp_oomadj, __ATOMIC_RELAXED);
+	int64_t points;
+
+	if (adj == QLPROC_OOM_MIN)
+		return 0;
+	points = (int64_t)qvm_rss(m) +
+	    adj * (int64_t)qpage_total(lp->lp_l->l_k) / QLPROC_OOM_MAX;
+	return points > 0 ? (uint64_t)points : 1;
+}
 
 bool
 loom_kill(void *arg)
 {
 	struct lthread *self = lthread_current();
 	struct lsys *l = arg;
-	uint64_t most = 0, rss;
+	uint64_t most = 1, points, rss = 0;
 	struct lproc *lp, *worst = NULL;
 	struct qvmmap *m;
 	struct qlist *e;
@@ -29,9 +48,10 @@ loom_kill(void *arg)
 		/* Somebody is about to give memory back already. */
 		if (lp->lp_ending)
 			dying = true;
-		rss = qvm_rss(m);
-		if (rss >= most && lp != l->l_init) {
-			most = rss;
+		points = points_of(lp, m);
+		if (points >= most && lp != l->l_init) {
+			most = points;
+			rss = qvm_rss(m);
 			worst = lp;
 		}
 	}
@@ -43,7 +63,7 @@ loom_kill(void *arg)
 	if (pid != 0)
 		qlog(l->l_k, QUERN_LOG_ERR,
 		    "out of memory: killed process %u with %lu KiB", pid,
-		    most * (QUERN_PAGE_SIZE / 1024));
+		    rss * (QUERN_PAGE_SIZE / 1024));
 	/* Let it, unless it is we who have to end. */
 	qspin_lock(&l->l_lock);
 	go_on = self == NULL || !self->lt_proc->lp_ending;

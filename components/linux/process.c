@@ -185,6 +185,7 @@ lproc_create(struct lsys *l, struct lproc *from, uint32_t flags,
 	if (from != NULL) {
 		lp->lp_dumpable = from->lp_dumpable;
 		lp->lp_nice = from->lp_nice;
+		lp->lp_oomadj = from->lp_oomadj;
 		memcpy(lp->lp_argv, from->lp_argv, sizeof(lp->lp_argv));
 		lproc_copy_exe(lp, from);
 	}

@@ -148,6 +148,8 @@ push_all(struct quern_proc *p, struct limage *im, struct stack *st)
 		st->st_error = qcopyout(st->st_us, at, &argc, sizeof(argc));
 	at = put_pointers(st, at + 8, &im->im_argv, im->im_at[0]);
 	at = put_pointers(st, at, &im->im_envp, im->im_at[2]);
+	im->im_at[4] = at;
+	im->im_at[5] = at + naux * sizeof(aux[0]);
 	if (st->st_error == 0)
 		st->st_error = qcopyout(st->st_us, at, aux,
 		    naux * sizeof(aux[0]));

@@ -138,11 +138,7 @@ put_name(char *buf, size_t *atp, const struct qdname *dn)
 	return true;
 }
 
-/*
- * The path as seen from `root`: at the end of `buf`, *atp where it begins.
- * -ENAMETOOLONG.  1: it can't be reached from there.
- */
-static int
+int
 path_string(const struct qpath *root, const struct qpath *at, char *buf,
     size_t len, size_t *atp)
 {

@@ -361,6 +361,15 @@ int cdev_open(struct quern_proc *p, const struct qpath *at, struct qvnode *v,
 int vnode_open(struct quern_proc *p, const struct qpath *at, struct qvnode *v,
     uint32_t flags, struct qfile **fp);
 
+/* ---- dir.c ----------------------------------------------------------------- */
+
+/*
+ * The path as seen from `root`: at the end of `buf`, *atp where it begins.
+ * -ENAMETOOLONG.  1: it can't be reached from there.
+ */
+int path_string(const struct qpath *root, const struct qpath *at, char *buf,
+    size_t len, size_t *atp);
+
 /* ---- sockname.c ----------------------------------------------------------- */
 
 extern const struct qsockname_ops vfs_socknames;

@@ -843,35 +843,59 @@ qvfs_has_root(struct quern *k)
 
 /* ---- life ------------------------------------------------------------------------- */
 
+/* [vf_mounts] */
+static void
+fill_info(struct qmount_info *mi, const struct qmount *m)
+{
+	mi->mi_id = m->m_id;
+	mi->mi_parent = m->m_parent != NULL ? m->m_parent->m_id : m->m_id;
+	mi->mi_dev = m->m_fs->fs_dev;
+	mi->mi_flags = m->m_flags;
+	mi->mi_fsflags = m->m_fs->fs_flags;
+	mi->mi_disk = m->m_fs->fs_disk != NULL;
+	mi->mi_source = m->m_source;
+	mi->mi_type = m->m_fs->fs_type->ft_name;
+}
+
 int
-qvfs_each_mount(struct quern *k,
+qvfs_each_mount(const struct qpath *root,
     int (*fn)(void *arg, const struct qmount_info *mi), void *arg)
 {
-	struct vfs *vf = vfs_of(k);
+	struct vfs *vf = vfs_of(root->p_d->d_fs->fs_k);
+	struct qpath top = *root, at;
 	struct qmount_info mi;
-	struct qmount *m;
 	struct qlist *l;
-	int ret = 0;
+	size_t from;
+	char *buf;
+	int ret;
 
+	ret = path_buf(&buf);
+	if (ret != 0)
+		return ret;
+	qpath_get(&top);
+	ret = walk_mounts(&top, 0);
+	if (ret != 0) {
+		qpath_put(&top);
+		path_free(buf);
+		return ret;
+	}
 	qmutex_lock(&vf->vf_mounts);
 	QLIST_FOREACH(l, &vf->vf_mountlist) {
-		m = QLIST_ELEM(l, struct qmount, m_all);
-		mi.mi_id = m->m_id;
-		mi.mi_parent = m->m_parent != NULL ? m->m_parent->m_id :
-						     m->m_id;
-		mi.mi_dev = m->m_fs->fs_dev;
-		mi.mi_root.p_mnt = m;
-		mi.mi_root.p_d = m->m_root;
-		mi.mi_flags = m->m_flags;
-		mi.mi_fsflags = m->m_fs->fs_flags;
-		mi.mi_disk = m->m_fs->fs_disk != NULL;
-		mi.mi_source = m->m_source;
-		mi.mi_type = m->m_fs->fs_type->ft_name;
-		ret = fn(arg, &mi);
-		if (ret != 0)
-			break;
+		at.p_mnt = QLIST_ELEM(l, struct qmount, m_all);
+		at.p_d = at.p_mnt->m_root;
+		ret = path_string(&top, &at, buf, QPATH_MAX, &from);
+		if (ret == 0) {
+			fill_info(&mi, at.p_mnt);
+			mi.mi_path = buf + from;
+			ret = fn(arg, &mi);
+			if (ret != 0)
+				break;
+		}
+		ret = 0;
 	}
 	qmutex_unlock(&vf->vf_mounts);
+	qpath_put(&top);
+	path_free(buf);
 	return ret;
 }
 

@@ -159,7 +159,7 @@ uint64_t qpath_mount(const struct qpath *at);
 struct qmount_info {
 	uint64_t mi_id, mi_parent; /* numbers; the root's parent is itself */
 	uint64_t mi_dev;
-	struct qpath mi_root;  /* where one sees it, without references */
+	const char *mi_path;   /* where one sees it */
 	uint32_t mi_flags;     /* QFS_* of the mount */
 	uint32_t mi_fsflags;   /* and of the file system */
 	bool mi_disk;          /* it is made of a disk */
@@ -168,10 +168,11 @@ struct qmount_info {
 };
 
 /*
- * Tell of each mount, in the order of mounting, until fn answers not 0, which is
- * the answer.  fn must not mount.  Sleeps.
+ * Tell of each mount that can be reached from `root`, a process's, in the order of
+ * mounting, until fn answers not 0, which is the answer.  What is mounted on
+ * `root` itself is what is seen there.  fn must not mount.  Sleeps.
  */
-int qvfs_each_mount(struct quern *k,
+int qvfs_each_mount(const struct qpath *root,
     int (*fn)(void *arg, const struct qmount_info *mi), void *arg);
 
 /* Tell likewise of each kind of file system: its name, and if it wants a disk. */

@@ -106,6 +106,49 @@ test -d d -a ! -e q && echo yes
 rm -rf d x p
 ls
 SCRIPT
+
+# What looks at the system: each line says that something is as it should be.
+cat >etc/tools <<'SCRIPT'
+# usage: tell NAME COMMAND...
+tell() {
+	local name=$1
+	shift
+	if "$@" >/tmp/out 2>&1; then echo "$name"; else cat /tmp/out; fi
+}
+has() { grep -q "$@" /tmp/text; }
+sleep 1000 &
+pid=$!
+ps -o pid,ppid,stat,args >/tmp/text
+tell 'ps: init' has '^ *1 *0 .*\[init\]'
+tell 'ps: sleep' has "^ *$pid *$$ *S *sleep 1000$"
+top -bn1 >/tmp/text
+tell 'top: memory' has '^Mem: [0-9]*K used, [0-9]*K free'
+tell 'top: load' has '^Load average: [0-9.]* [0-9.]* [0-9.]* [0-9]*/[0-9]* [0-9]*$'
+tell 'top: sleep' has "^ *$pid *$$ root .*sleep 1000"
+free >/tmp/text
+tell 'free' has '^Mem: *6[0-9]* *[1-9]'
+uptime >/tmp/text
+tell 'uptime' has 'up 0 min.*load average: 0\.'
+df >/tmp/text
+tell 'df: root' has '^/dev/vda .*% /$'
+tell 'df: no more' test "$(grep -c ' /$' /tmp/text)" = 1
+mount >/tmp/text
+tell 'mount: root' has '^/dev/vda on / type ext4 (rw,relatime)$'
+tell 'mount: proc' has '^proc on /proc type proc'
+tell 'mount: all' test "$(wc -l </tmp/text)" = 5
+tell 'pidof' test "$(pidof sleep)" = $pid
+tell 'exe' test "$(readlink /proc/$pid/exe)" = /bin/busybox
+tell 'cmdline' test "$(tr '\0' . </proc/$pid/cmdline)" = sleep.1000.
+tell 'environ' grep -q '^HOME=/$' /proc/$pid/environ -z
+tell 'stdin' test "$(echo again | cat /dev/stdin)" = again
+killall sleep
+wait $pid 2>/dev/null
+tell 'killall' test ! -e /proc/$pid
+hostname changed
+tell 'hostname' test "$(uname -n)$(cat /proc/sys/kernel/hostname)" = \
+    changedchanged
+tell 'sysctl' test "$(sysctl -n kernel.ostype)" = Linux
+SCRIPT
 cd "$top" || exit 1
 
 mke2fs -q -F -t ext4 -d "$work/root" "$work/img" 48M >/dev/null 2>&1 ||
@@ -133,11 +176,15 @@ same() {
 mkdir -m 777 "$work/there"
 /bin/busybox sh "$work/root/etc/script" "$work/there" >"$work/want" 2>&1
 echo enough >"$work/enough"
+grep -o "^tell '[^']*" "$work/root/etc/tools" | sed "s/^tell '//" >"$work/tools"
 for kind in ${QUERN_BACKENDS:-seccomp ptrace}; do
 	vk="$as $vkernel --vmspace=$kind"
 	timeout -k 5 200 $vk -R "$work/img" -- sh /etc/applets \
 	    >"$work/got" 2>&1 </dev/null
 	same "$kind: applets" "$work/enough" "$work/got"
+	timeout -k 5 60 $vk -R "$work/img" -- sh /etc/tools \
+	    >"$work/got" 2>&1 </dev/null
+	same "$kind: tools" "$work/tools" "$work/got"
 	timeout -k 5 120 $vk -r "$work/img" -- sh /etc/script /tmp \
 	    >"$work/got" 2>&1 </dev/null
 	same "$kind: scripts" "$work/want" "$work/got"

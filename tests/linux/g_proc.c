@@ -241,6 +241,32 @@ test_groups(void)
 	RESULT(kill(-99999, SIGTERM));
 }
 
+/* A child's group may be changed until it executes something else. */
+static void
+test_group_of_child(void)
+{
+	int p[2], status;
+	pid_t pid;
+	char c;
+
+	if (pipe2(p, O_CLOEXEC) != 0)
+		abort();
+	pid = fork();
+	if (pid == 0) {
+		execl("/proc/self/exe", "pausing", NULL);
+		_exit(1);
+	}
+	RESULT(setpgid(pid, pid) == 0 || errno == EACCES);
+	close(p[1]);
+	RESULT(read(p[0], &c, 1)); /* it has executed */
+	close(p[0]);
+	RESULT(setpgid(pid, pid));
+	kill(pid, SIGKILL);
+	waitpid(pid, &status, 0);
+	tell_status("executed", status);
+	RESULT(setpgid(pid, pid));
+}
+
 static int
 clone_body(void *arg)
 {
@@ -401,11 +427,14 @@ main(int argc, char **argv)
 	if (strcmp(argv[0], "again") == 0 || strcmp(argv[0], "spawned") == 0 ||
 	    (argc > 1 && strcmp(argv[1], "--script") == 0))
 		return execed(argc, argv);
+	if (strcmp(argv[0], "pausing") == 0)
+		return pause();
 	test_fork();
 	test_deaths();
 	test_wait();
 	test_orphan();
 	test_groups();
+	test_group_of_child();
 	test_clone();
 	test_exec(argv[0]);
 	test_limits();

@@ -3,7 +3,9 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <poll.h>
 #include <signal.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -176,6 +178,138 @@ test_files(void)
 	close(s[1]);
 }
 
+/* Through /dev, what a descriptor is is opened anew, and nobody waits. */
+static void
+test_stdio(void)
+{
+	char path[64], num[64];
+	struct stat a, b;
+	int p[2], fd, status;
+	struct pollfd pfd;
+	char c = 0;
+
+	if (pipe(p) != 0)
+		abort();
+	if (fork() == 0) {
+		dup2(p[0], 0);
+		close(p[0]);
+		close(p[1]);
+		fd = open("/dev/stdin", O_RDONLY);
+		_exit(read(fd, &c, 1) == 1 ? c : 0);
+	}
+	TRUE(write(p[1], "q", 1) == 1);
+	RESULT(wait(&status) > 0 && WEXITSTATUS(status) == 'q');
+	/* A reader's end, for who reads and for who writes. */
+	snprintf(path, sizeof path, "/dev/fd/%d", p[0]);
+	close(p[1]);
+	fd = open(path, O_RDONLY);
+	RESULT(read(fd, &c, 1));
+	close(fd);
+	fd = open(path, O_WRONLY | O_NONBLOCK);
+	RESULT(write(fd, "w", 1));
+	RESULT(fcntl(fd, F_GETFL) & (O_ACCMODE | O_NONBLOCK));
+	pfd = (struct pollfd){ p[0], POLLIN, 0 };
+	RESULT(poll(&pfd, 1, 0));
+	close(fd);
+	/* Its number is what stat says, and no other pipe's. */
+	TRUE(fstat(p[0], &a) == 0 && stat(path, &b) == 0);
+	TRUE(S_ISFIFO(b.st_mode) && a.st_mode == b.st_mode);
+	snprintf(num, sizeof num, "pipe:[%lu]", (unsigned long)a.st_ino);
+	TRUE(strcmp(link_of(path), num) == 0);
+	close(p[0]);
+	if (pipe(p) != 0)
+		abort();
+	TRUE(fstat(p[0], &b) == 0 && a.st_ino != b.st_ino);
+	TRUE(fstat(p[1], &a) == 0 && a.st_ino == b.st_ino);
+	close(p[0]);
+	close(p[1]);
+	/* What we write to, whatever it is. */
+	fd = open("/dev/stdout", O_WRONLY | O_APPEND);
+	status = write(fd, "to stdout\n", 10) == 10;
+	lseek(1, 0, SEEK_END);
+	TRUE(status);
+	close(fd);
+	fd = eventfd(0, 0);
+	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	TRUE(strcmp(link_of(path), "anon_inode:[eventfd]") == 0);
+	OK(open(path, O_RDWR));
+	close(fd);
+}
+
+/* How a descriptor was opened is what its link may. */
+static void
+test_modes(void)
+{
+	char path[64];
+	struct stat st;
+	int fd, i;
+	static const int how[] = { O_RDONLY, O_WRONLY, O_RDWR, O_PATH };
+
+	for (i = 0; i < 4; i++) {
+		fd = open("/dev/null", how[i]);
+		snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+		RESULT(lstat(path, &st));
+		say("%d: %o", i, st.st_mode & 0777);
+		close(fd);
+	}
+}
+
+/* Of another user's process the secrets are not to be had. */
+static void
+test_access(void)
+{
+	static const char *const files[] = { "environ", "maps", "auxv", "io",
+		"fd", "cwd/", "exe", "stat", "status", "cmdline", "limits",
+		"mounts", "oom_score_adj", NULL };
+	char path[64];
+	int status, i, fd;
+	pid_t pid = getpid();
+
+	if (getenv("NO_ROOT") != NULL)
+		return;
+	if (fork() == 0) {
+		if (setresgid(1000, 1000, 1000) != 0 ||
+		    setresuid(1000, 1000, 1000) != 0)
+			_exit(1);
+		for (i = 0; files[i] != NULL; i++) {
+			snprintf(path, sizeof path, "/proc/%d/%s", (int)pid,
+			    files[i]);
+			fd = open(path, O_RDONLY);
+			say("%s: %s", files[i],
+			    fd < 0 ? strerrorname_np(errno) : "ok");
+		}
+		snprintf(path, sizeof path, "/proc/%d/oom_score_adj", (int)pid);
+		OK(open(path, O_WRONLY));
+		/* It has changed its ids: its own are not its own either. */
+		OK(open("/proc/self/environ", O_RDONLY));
+		OK(access("/proc/self/exe", F_OK));
+		_exit(0);
+	}
+	RESULT(wait(&status) > 0 && status == 0);
+}
+
+static void
+test_oom(void)
+{
+	int fd = open("/proc/self/oom_score_adj", O_RDWR);
+	int status;
+
+	TRUE(slurp("/proc/self/oom_score", 64) > 0);
+	RESULT(write(fd, "300\n", 4));
+	RESULT(write(fd, "1001", 4));
+	RESULT(write(fd, "x", 1));
+	if (fork() == 0) {
+		slurp("/proc/self/oom_score_adj", 64);
+		say("%s", text);
+		_exit(0);
+	}
+	wait(&status);
+	RESULT(write(fd, "0\n", 2));
+	slurp("/proc/self/oom_score_adj", 64);
+	say("%s", text);
+	close(fd);
+}
+
 static void
 test_magic(void)
 {
@@ -195,7 +329,8 @@ test_texts(void)
 {
 	static const char *const files[] = { "stat", "statm", "status", "maps",
 		"cmdline", "environ", "limits", "mounts", "mountinfo", "comm",
-		"cgroup", "oom_score", "task", "fdinfo/0", NULL };
+		"cgroup", "oom_score", "task", "fdinfo/0", "auxv", "io",
+		"smaps_rollup", "oom_score_adj", NULL };
 	static char first[65536];
 	char path[64];
 	struct statfs sf;
@@ -238,6 +373,9 @@ test_texts(void)
 	slurp("/proc/sys/kernel/ostype", 3);
 	say("%s", text);
 	TRUE(slurp("/proc/sys/kernel/random/uuid", 64) == 37);
+	TRUE(slurp("/proc/self/auxv", 64) % 16 == 0);
+	slurp("/proc/self/io", 4096);
+	say("%.7s", line_of("wchar:"));
 	TRUE(slurp("/proc/uptime", 64) > 0);
 	TRUE(slurp("/proc/loadavg", 64) > 0);
 	TRUE(slurp("/proc/cpuinfo", 64) > 0);
@@ -246,10 +384,20 @@ test_texts(void)
 int
 main(void)
 {
+	static const long dfl[4];
+	int sig;
+
+	/* Whoever runs it may ignore some, also what libc keeps for itself. */
+	for (sig = 1; sig <= 64; sig++)
+		syscall(SYS_rt_sigaction, sig, dfl, NULL, 8);
 	umask(022);
 	test_self();
 	test_child();
 	test_files();
+	test_stdio();
+	test_modes();
+	test_access();
+	test_oom();
 	test_magic();
 	test_texts();
 	return 0;

@@ -369,7 +369,7 @@ START_TEST(test_shutdown)
 	snprintf(pidfile, sizeof pidfile, "%s.pid", image);
 	snprintf(cmd, sizeof cmd,
 	    "%s -p %s -R %s </dev/null >%s.log 2>&1 & "
-	    "until grep -q running %s.log; do sleep 0.1; done; "
+	    "until grep -qs running %s.log; do sleep 0.1; done; "
 	    "kill $(cat %s); wait $!; echo $?; ls %s 2>&1 | grep -c such; "
 	    "%s -p %s -R %s -- sleep 100 & "
 	    "until [ -s %s ]; do sleep 0.1; done; "

@@ -74,7 +74,11 @@ struct node {
 	uint64_t n_serial;     /* [I] of the process or thread */
 	unsigned n_index;      /* [I] */
 	int n_fd;              /* [I] */
+	struct qfile *n_file;  /* [I] N_OBJECT: opening it is having this */
 };
+
+/* In the inode numbers of N_OBJECT. */
+#define OBJECT_INO (UINT64_C(1) << 63)
 
 static inline struct node *
 node_of(struct qvnode *v)
@@ -105,14 +109,20 @@ bool text_path(struct text *t, struct quern_proc *p, const struct qpath *at,
 /* ---- node.c ------------------------------------------------------------------ */
 
 int node_root(struct qfs *fs, struct qvnode **vp);
-/* A vnode without a name for what descriptor `fd` is, `f`. */
-int node_object(const struct node *link, struct qfile *f, struct qvnode **vp);
+/* Have it belong to process `p`. */
+void node_set_owner(struct qvnode *v, const struct quern_proc *p);
 /* Its process and what there is to know of it; to be ended by subject_end. */
 int subject_begin(const struct node *n, struct quern_proc *reader,
     struct subject *sub);
 void subject_end(struct subject *sub);
 /* The entry that an N_FIXED or N_ENTRY is, or NULL. */
 const struct entry *node_entry(const struct node *n);
+
+/* ---- object.c ---------------------------------------------------------------- */
+
+/* A vnode without a name for `f`, which has no path; a descriptor of `p`'s. */
+int node_object(struct qfs *fs, const struct quern_proc *p, struct qfile *f,
+    struct qvnode **vp);
 
 /* ---- file.c ------------------------------------------------------------------ */
 
@@ -126,12 +136,19 @@ int link_follow(struct qvnode *v, struct quern_proc *p, struct qpath *out,
     struct qvnode **vp);
 show_fn show_self, show_thread_self, show_self_mounts;
 
+/* ---- memory.c ----------------------------------------------------------------- */
+
+/* What it uses; false: it has no memory any more, and *st is zeroes. */
+bool stats_of(const struct subject *sub, struct qvm_stats *st);
+
 /* ---- status.c, memory.c, mounts.c, system.c, sysctl.c -------------------------- */
 
 show_fn show_stat, show_statm, show_status, show_limits, show_comm, show_fdinfo,
     show_zero, show_noid, show_cgroup;
 store_fn store_comm;
-show_fn show_cmdline, show_environ, show_maps;
+show_fn show_cmdline, show_environ, show_auxv, show_maps, show_rollup,
+    show_oom_score, show_oom_adj, show_io;
+store_fn store_oom_adj;
 show_fn show_mounts, show_mountinfo, show_filesystems;
 show_fn show_meminfo, show_cpuinfo, show_loadavg, show_sysstat, show_uptime,
     show_version, show_devices, show_partitions, show_diskstats, show_swaps,

@@ -35,16 +35,27 @@ show_self_mounts(struct text *t, const struct subject *sub)
 }
 
 /* What a file that has no path is called; the number is one it alone has. */
-static void
-name_file(struct text *t, const struct qfile *f)
+static int
+name_file(struct text *t, struct qfile *f)
 {
-	const char *name = f->f_ops->fo_name;
-	uint64_t num = (uint64_t)(uintptr_t)f->f_obj >> 4 & UINT32_MAX;
+	struct q_stat st;
+	int error = 0;
 
-	if (qstrcmp(name, "pipe") == 0 || qstrcmp(name, "socket") == 0)
-		text_add(t, "%s:[%llu]", name, (unsigned long long)num);
-	else
-		text_add(t, "anon_inode:[%s]", name);
+	memset(&st, 0, sizeof(st));
+	if (f->f_ops->fo_stat != NULL)
+		error = f->f_ops->fo_stat(f, &st);
+	switch (st.st_mode & Q_S_IFMT) {
+	case Q_S_IFIFO:
+		text_add(t, "pipe:[%llu]", (unsigned long long)st.st_ino);
+		break;
+	case Q_S_IFSOCK:
+		text_add(t, "socket:[%llu]", (unsigned long long)st.st_ino);
+		break;
+	default:
+		text_add(t, "anon_inode:[%s]", f->f_ops->fo_name);
+		break;
+	}
+	return error;
 }
 
 static int
@@ -76,7 +87,7 @@ name_target(struct text *t, const struct node *n, const struct subject *sub)
 		if (path != NULL)
 			error = name_place(t, sub, path);
 		else
-			name_file(t, f);
+			error = name_file(t, f);
 		qfile_put(f);
 		return error;
 	}
@@ -138,7 +149,7 @@ follow_file(const struct node *n, const struct subject *sub, struct qpath *out,
 		*out = *path;
 		qpath_get(out);
 	} else {
-		error = node_object(n, f, vp);
+		error = node_object(n->n_v.v_fs, sub->s_p, f, vp);
 	}
 	qfile_put(f);
 	return error;

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What lies in a process's memory: maps, and arguments and environment as they
- * are there now.
+ * What lies in a process's memory: maps; arguments, environment and auxiliary
+ * vector as they are there now; and what it comes to when memory is out.
  */
 #include "impl.h"
 
 #include <quern/abi/mman.h>
+#include <quern/page.h>
 
 typedef unsigned long long ull;
 
@@ -94,7 +95,132 @@ show_cmdline(struct text *t, const struct subject *sub)
 }
 
 int
+show_auxv(struct text *t, const struct subject *sub)
+{
+	return show_strings(t, sub, sub->s_li.li_args[4], sub->s_li.li_args[5]);
+}
+
+int
 show_environ(struct text *t, const struct subject *sub)
 {
 	return show_strings(t, sub, sub->s_li.li_args[2], sub->s_li.li_args[3]);
+}
+
+/* ---- how much ------------------------------------------------------------------ */
+
+bool
+stats_of(const struct subject *sub, struct qvm_stats *st)
+{
+	struct qvmmap *m = qvm_hold(sub->s_p);
+
+	memset(st, 0, sizeof(*st));
+	if (m == NULL)
+		return false;
+	qvm_stats(m, st);
+	qvm_put(m);
+	return true;
+}
+
+int
+show_statm(struct text *t, const struct subject *sub)
+{
+	struct qvm_stats st;
+
+	(void)stats_of(sub, &st);
+	text_add(t, "%llu %llu %llu %llu 0 %llu 0\n", (ull)st.vs_size,
+	    (ull)(st.vs_anon + st.vs_file + st.vs_shmem),
+	    (ull)(st.vs_file + st.vs_shmem), (ull)st.vs_text,
+	    (ull)(st.vs_data + st.vs_stack));
+	return 0;
+}
+
+static void
+add_kib(struct text *t, const char *name, uint64_t pages)
+{
+	char label[24];
+
+	qsnprintf(label, sizeof(label), "%s:", name);
+	text_add(t, "%-15s %8llu kB\n", label,
+	    (ull)(pages * (QUERN_PAGE_SIZE / 1024)));
+}
+
+/* Who else maps a page is not counted: all of it is the process's. */
+int
+show_rollup(struct text *t, const struct subject *sub)
+{
+	struct qvm_stats st;
+	uint64_t rss;
+
+	if (!stats_of(sub, &st))
+		return -Q_ESRCH;
+	rss = st.vs_anon + st.vs_file + st.vs_shmem;
+	text_add(t,
+	    "%08llx-%08llx ---p 00000000 00:00 0                          "
+	    "[rollup]\n",
+	    (ull)QUERN_PAGE_SIZE, (ull)QVM_TOP);
+	add_kib(t, "Rss", rss);
+	add_kib(t, "Pss", rss);
+	add_kib(t, "Pss_Anon", st.vs_anon);
+	add_kib(t, "Pss_File", st.vs_file);
+	add_kib(t, "Pss_Shmem", st.vs_shmem);
+	add_kib(t, "Shared_Clean", 0);
+	add_kib(t, "Shared_Dirty", 0);
+	add_kib(t, "Private_Clean", st.vs_file);
+	add_kib(t, "Private_Dirty", st.vs_anon + st.vs_shmem);
+	add_kib(t, "Referenced", rss);
+	add_kib(t, "Anonymous", st.vs_anon);
+	add_kib(t, "Swap", st.vs_swap);
+	add_kib(t, "SwapPss", st.vs_swap);
+	add_kib(t, "Locked", st.vs_locked);
+	return 0;
+}
+
+/* ---- when there is none --------------------------------------------------------- */
+
+/* Linux's scale: 0 to 2000, where 667 is nothing and no preference. */
+int
+show_oom_score(struct text *t, const struct subject *sub)
+{
+	int64_t total = (int64_t)qpage_total(sub->s_k);
+	int64_t adj = sub->s_li.li_oomadj, score = 0;
+	struct qvm_stats st;
+
+	if (stats_of(sub, &st) && adj != QLPROC_OOM_MIN) {
+		score = (int64_t)(st.vs_anon + st.vs_file + st.vs_shmem +
+		    st.vs_swap);
+		score = (1000 + score * 1000 / total + adj) * 2 / 3;
+	}
+	text_add(t, "%lld\n", (long long)(score > 0 ? score : 0));
+	return 0;
+}
+
+int
+show_oom_adj(struct text *t, const struct subject *sub)
+{
+	text_add(t, "%d\n", sub->s_li.li_oomadj);
+	return 0;
+}
+
+/* To be less than others is a privilege. */
+int
+store_oom_adj(const struct subject *sub, char *s, size_t len)
+{
+	bool negative = *s == '-';
+	int adj = 0;
+
+	(void)len;
+	if (negative)
+		s++;
+	if (*s < '0' || *s > '9')
+		return -Q_EINVAL;
+	for (; *s >= '0' && *s <= '9' && adj <= QLPROC_OOM_MAX; s++)
+		adj = adj * 10 + (*s - '0');
+	if (*s != '\0' && *s != '\n')
+		return -Q_EINVAL;
+	if (negative)
+		adj = -adj;
+	if (adj < 0 && adj < sub->s_li.li_oomadj && sub->s_reader != NULL &&
+	    !qproc_capable(sub->s_reader, Q_CAP_SYS_RESOURCE))
+		return -Q_EACCES;
+	return qlproc_set_oomadj(sub->s_p, adj);
 }

@@ -8,11 +8,6 @@ typedef unsigned long long ull;
 
 #define ESCAPED " \t\n\\#"
 
-struct mount_arg {
-	struct text *ma_t;
-	const struct subject *ma_sub;
-};
-
 /* Options that a mount has besides "rw" or "ro". */
 static void
 add_options(struct text *t, uint32_t flags)
@@ -41,26 +36,14 @@ add_source(struct text *t, const struct qmount_info *mi)
 	    ESCAPED);
 }
 
-/* Take the line back that began at `from`: the process does not see it. */
-static int
-drop_line(struct text *t, size_t from)
-{
-	if (t->t_error == 0)
-		t->t_len = from;
-	return t->t_error;
-}
-
 static int
 show_mount(void *arg, const struct qmount_info *mi)
 {
-	struct mount_arg *ma = arg;
-	struct text *t = ma->ma_t;
-	size_t from = t->t_len;
+	struct text *t = arg;
 
 	add_source(t, mi);
 	text_add(t, " ");
-	if (!text_path(t, ma->ma_sub->s_reader, &mi->mi_root, ESCAPED))
-		return drop_line(t, from);
+	text_escaped(t, mi->mi_path, ESCAPED);
 	text_add(t, " %s %s", mi->mi_type,
 	    ((mi->mi_flags | mi->mi_fsflags) & QFS_RDONLY) != 0 ? "ro" : "rw");
 	add_options(t, mi->mi_flags);
@@ -71,14 +54,11 @@ show_mount(void *arg, const struct qmount_info *mi)
 static int
 show_info(void *arg, const struct qmount_info *mi)
 {
-	struct mount_arg *ma = arg;
-	struct text *t = ma->ma_t;
-	size_t from = t->t_len;
+	struct text *t = arg;
 
 	text_add(t, "%llu %llu %u:%u / ", (ull)mi->mi_id, (ull)mi->mi_parent,
 	    qdev_major(mi->mi_dev), qdev_minor(mi->mi_dev));
-	if (!text_path(t, ma->ma_sub->s_reader, &mi->mi_root, ESCAPED))
-		return drop_line(t, from);
+	text_escaped(t, mi->mi_path, ESCAPED);
 	text_add(t, " %s", (mi->mi_flags & QFS_RDONLY) != 0 ? "ro" : "rw");
 	add_options(t, mi->mi_flags);
 	text_add(t, " - %s ", mi->mi_type);
@@ -92,13 +72,14 @@ static int
 each(struct text *t, const struct subject *sub,
     int (*fn)(void *, const struct qmount_info *))
 {
-	struct mount_arg ma = { t, sub };
 	struct qpath root;
+	int error;
 
 	if (qlproc_root(sub->s_p, &root) != 0)
 		return -Q_EINVAL;
+	error = qvfs_each_mount(&root, fn, t);
 	qpath_put(&root);
-	return qvfs_each_mount(sub->s_k, fn, &ma);
+	return error;
 }
 
 int

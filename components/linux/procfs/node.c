@@ -3,12 +3,12 @@
  * Nodes: what there is, by which names.
  *
  * Inode numbers: places in sys_entries from FIRST_FIXED on; of a process's or a
- * thread's nodes its serial, what it is and which descriptor.
+ * thread's nodes its serial, what it is and which descriptor; those of things
+ * without a name have the highest bit (object.c).
  */
 #include "impl.h"
 
 #include <quern/linux.h>
-#include <quern/pipe.h>
 
 #define ROOT_INO    UINT64_C(1)
 #define FIRST_FIXED UINT64_C(2)
@@ -16,8 +16,7 @@
 /* Room for a number. */
 #define DIGITS 12u
 
-static const struct qvnode_ops dir_ops, file_ops, link_ops, magic_ops,
-    object_ops;
+static const struct qvnode_ops dir_ops, file_ops, link_ops, magic_ops;
 
 /* ---- which process ------------------------------------------------------------ */
 
@@ -26,7 +25,6 @@ subject_begin(const struct node *n, struct quern_proc *reader,
     struct subject *sub)
 {
 	struct quern *k = n->n_v.v_fs->fs_k;
-	int error;
 
 	memset(sub, 0, sizeof(*sub));
 	sub->s_k = k;
@@ -34,12 +32,8 @@ subject_begin(const struct node *n, struct quern_proc *reader,
 	sub->s_fd = n->n_fd;
 	if (n->n_pid == 0)
 		return 0;
-	error = qlproc_info(k, n->n_pid, n->n_tid, &sub->s_li);
-	if (error == 0 && sub->s_li.li_serial != n->n_serial)
-		error = -Q_ESRCH;
-	if (error == 0)
-		error = qlproc_hold(k, n->n_pid, 0, &sub->s_p);
-	return error;
+	return qlproc_look(k, n->n_pid, n->n_tid, n->n_serial, &sub->s_li,
+	    &sub->s_p);
 }
 
 void
@@ -67,7 +61,7 @@ ino_of(const struct node *n)
 	if (n->n_pid == 0)
 		return n->n_index >= nsys_entries ? ROOT_INO :
 						    FIRST_FIXED + n->n_index;
-	return n->n_serial << 32 |
+	return (n->n_serial << 32 & ~OBJECT_INO) |
 	    (uint64_t)(n->n_kind == N_ENTRY ? 32 + n->n_index :
 					      (unsigned)n->n_kind)
 	    << 25 |
@@ -86,7 +80,7 @@ mode_of(const struct node *n)
 	case N_FDS:
 		return Q_S_IFDIR | 0500;
 	case N_FD:
-		return Q_S_IFLNK | 0700;
+		return Q_S_IFLNK; /* and what lookup_fd says */
 	case N_FDINFO:
 		return Q_S_IFREG | 0444;
 	default:
@@ -94,20 +88,20 @@ mode_of(const struct node *n)
 	}
 }
 
-/* Its owner is the process's, unless that is not to be looked into. */
 static void
-set_owner(struct qvnode *v, const struct quern_proc *p, bool dumpable)
+set_ids(struct qvnode *v, uint32_t uid, uint32_t gid)
 {
-	uint32_t uid = 0, gid = 0;
-
-	if (dumpable || node_of(v)->n_kind == N_DIR) {
-		uid = __atomic_load_n(&p->p_cred.c_euid, __ATOMIC_RELAXED);
-		gid = __atomic_load_n(&p->p_cred.c_egid, __ATOMIC_RELAXED);
-	}
 	qvattr_begin(v);
 	__atomic_store_n(&v->v_uid, uid, __ATOMIC_RELEASE);
 	__atomic_store_n(&v->v_gid, gid, __ATOMIC_RELEASE);
 	qvattr_end(v);
+}
+
+void
+node_set_owner(struct qvnode *v, const struct quern_proc *p)
+{
+	set_ids(v, __atomic_load_n(&p->p_cred.c_euid, __ATOMIC_RELAXED),
+	    __atomic_load_n(&p->p_cred.c_egid, __ATOMIC_RELAXED));
 }
 
 static const struct qvnode_ops *
@@ -135,15 +129,12 @@ node_get(struct qfs *fs, const struct node *want, struct qvnode **vp)
 	struct quern_proc *p = NULL;
 	struct node *n;
 	struct qvnode *v;
-	int made, error;
+	int made;
 
-	if (want->n_pid != 0) {
-		error = qlproc_info(fs->fs_k, want->n_pid, 0, &li);
-		if (error == 0)
-			error = qlproc_hold(fs->fs_k, want->n_pid, 0, &p);
-		if (error != 0)
-			return -Q_ENOENT;
-	}
+	if (want->n_pid != 0 &&
+	    qlproc_look(fs->fs_k, want->n_pid, want->n_tid, want->n_serial, &li,
+		&p) != 0)
+		return -Q_ENOENT;
 	made = qvnode_get(fs, ino_of(want), &v);
 	if (made > 0) {
 		n = node_of(v);
@@ -159,8 +150,12 @@ node_get(struct qfs *fs, const struct node *want, struct qvnode **vp)
 		v->v_atime = v->v_mtime = v->v_ctime = qfs_now(fs);
 		qvnode_ready(v);
 	}
-	if (made >= 0 && p != NULL)
-		set_owner(v, p, li.li_dumpable);
+	/* One that is not to be looked into has but its directory. */
+	if (made >= 0 && p != NULL && !li.li_dumpable &&
+	    node_of(v)->n_kind != N_DIR)
+		set_ids(v, 0, 0);
+	else if (made >= 0 && p != NULL)
+		node_set_owner(v, p);
 	if (p != NULL)
 		qlproc_put(p);
 	if (made < 0)
@@ -175,56 +170,6 @@ node_root(struct qfs *fs, struct qvnode **vp)
 	const struct node root = { .n_index = nsys_entries };
 
 	return node_get(fs, &root, vp);
-}
-
-int
-node_object(const struct node *link, struct qfile *f, struct qvnode **vp)
-{
-	struct node want = { .n_kind = N_OBJECT,
-		.n_pid = link->n_pid,
-		.n_tid = link->n_tid,
-		.n_serial = link->n_serial,
-		.n_fd = link->n_fd };
-	struct qpipe *pipe = f->f_ops->fo_pipe != NULL ? f->f_ops->fo_pipe(f) :
-							 NULL;
-	struct q_stat st;
-	struct qvnode *v;
-	int made;
-
-	memset(&st, 0, sizeof(st));
-	st.st_mode = Q_S_IFREG | 0600;
-	if (f->f_ops->fo_stat != NULL && f->f_ops->fo_stat(f, &st) != 0)
-		return -Q_ENOENT;
-	/* One for each file: another may have the descriptor next time. */
-	made = qvnode_get(link->n_v.v_fs,
-	    (uint64_t)(uintptr_t)f | UINT64_C(1) << 63, &v);
-	if (made < 0)
-		return made;
-	if (made > 0) {
-		node_of(v)->n_kind = want.n_kind;
-		v->v_mode = st.st_mode;
-		v->v_uid = st.st_uid;
-		v->v_gid = st.st_gid;
-		v->v_nlink = 1;
-		v->v_ops = &object_ops;
-		v->v_atime = v->v_mtime = v->v_ctime = qfs_now(v->v_fs);
-		if (pipe != NULL && (st.st_mode & Q_S_IFMT) == Q_S_IFIFO) {
-			qpipe_get(pipe);
-			v->v_special = pipe;
-		}
-		qvnode_ready(v);
-	}
-	*vp = v;
-	return 0;
-}
-
-/* The pipe that it stood for is not its own. */
-static void
-object_evict(struct qvnode *v)
-{
-	if (v->v_special != NULL)
-		qpipe_put(v->v_special);
-	v->v_special = NULL;
 }
 
 /* ---- names ------------------------------------------------------------------------ */
@@ -267,7 +212,7 @@ get_process(struct qfs *fs, uint32_t pid, uint32_t tid, struct qvnode **vp)
 	struct node want = { .n_kind = N_DIR, .n_pid = pid, .n_tid = tid };
 	struct qlproc_info li;
 
-	if (qlproc_info(fs->fs_k, pid, tid, &li) != 0)
+	if (qlproc_look(fs->fs_k, pid, tid, 0, &li, NULL) != 0)
 		return -Q_ENOENT;
 	want.n_serial = li.li_serial;
 	return node_get(fs, &want, vp);
@@ -316,6 +261,21 @@ lookup_entry(const struct node *dir, const struct qname *name,
 	return -Q_ENOENT;
 }
 
+/* A descriptor's link may what the file may. */
+static void
+set_rights(struct qvnode *v, uint32_t fmode)
+{
+	uint32_t mode = Q_S_IFLNK;
+
+	if ((fmode & QF_READ) != 0)
+		mode |= 0500;
+	if ((fmode & QF_WRITE) != 0)
+		mode |= 0300;
+	qvattr_begin(v);
+	__atomic_store_n(&v->v_mode, mode, __ATOMIC_RELEASE);
+	qvattr_end(v);
+}
+
 static int
 lookup_fd(const struct node *dir, const struct subject *sub,
     const struct qname *name, struct qvnode **vp)
@@ -325,11 +285,17 @@ lookup_fd(const struct node *dir, const struct subject *sub,
 		.n_tid = dir->n_tid,
 		.n_serial = dir->n_serial };
 	int64_t num = parse(name);
+	struct qfile *f;
+	int error;
 
-	if (num < 0 || qlproc_fd_from(sub->s_p, (int)num) != num)
+	if (num < 0 || qlproc_file(sub->s_p, (int)num, &f) != 0)
 		return -Q_ENOENT;
 	want.n_fd = (int)num;
-	return node_get(dir->n_v.v_fs, &want, vp);
+	error = node_get(dir->n_v.v_fs, &want, vp);
+	if (error == 0 && want.n_kind == N_FD)
+		set_rights(*vp, f->f_mode);
+	qfile_put(f);
+	return error;
 }
 
 static int
@@ -504,5 +470,3 @@ static const struct qvnode_ops magic_ops = {
 	.vo_readlink = link_read,
 	.vo_follow = link_follow,
 };
-
-static const struct qvnode_ops object_ops = { .vo_evict = object_evict };

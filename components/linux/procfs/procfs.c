@@ -26,6 +26,7 @@ static const struct qtag tag_text = { "proc text" };
 static const struct qtag tag_procfs = { "procfs" };
 
 const struct entry pid_entries[] = {
+	{ "auxv", Q_S_IFREG | 0400, 0, 0, E_TRACE, show_auxv, NULL, NULL },
 	{ "cgroup", FILE_MODE, 0, 0, 0, show_cgroup, NULL, NULL },
 	{ "cmdline", FILE_MODE, 0, 0, 0, show_cmdline, NULL, NULL },
 	{ "comm", Q_S_IFREG | 0644, 0, 0, 0, show_comm, store_comm, NULL },
@@ -35,14 +36,18 @@ const struct entry pid_entries[] = {
 	{ "exe", LINK_MODE, 0, 0, E_TRACE, NULL, NULL, qlproc_exe },
 	{ "fd", Q_S_IFDIR | 0500, 0, N_FDS, E_TRACE, NULL, NULL, NULL },
 	{ "fdinfo", Q_S_IFDIR | 0555, 0, N_FDINFOS, E_TRACE, NULL, NULL, NULL },
+	{ "io", Q_S_IFREG | 0400, 0, 0, E_TRACE, show_io, NULL, NULL },
 	{ "limits", FILE_MODE, 0, 0, 0, show_limits, NULL, NULL },
 	{ "loginuid", FILE_MODE, 0, 0, 0, show_noid, NULL, NULL },
 	{ "maps", FILE_MODE, 0, 0, E_TRACE, show_maps, NULL, NULL },
 	{ "mountinfo", FILE_MODE, 0, 0, 0, show_mountinfo, NULL, NULL },
 	{ "mounts", FILE_MODE, 0, 0, 0, show_mounts, NULL, NULL },
-	{ "oom_score", FILE_MODE, 0, 0, 0, show_zero, NULL, NULL },
+	{ "oom_score", FILE_MODE, 0, 0, 0, show_oom_score, NULL, NULL },
+	{ "oom_score_adj", Q_S_IFREG | 0644, 0, 0, 0, show_oom_adj,
+	    store_oom_adj, NULL },
 	{ "root", LINK_MODE, 0, 0, E_TRACE, NULL, NULL, qlproc_root },
 	{ "sessionid", FILE_MODE, 0, 0, 0, show_noid, NULL, NULL },
+	{ "smaps_rollup", FILE_MODE, 0, 0, E_TRACE, show_rollup, NULL, NULL },
 	{ "stat", FILE_MODE, 0, 0, 0, show_stat, NULL, NULL },
 	{ "statm", FILE_MODE, 0, 0, 0, show_statm, NULL, NULL },
 	{ "status", FILE_MODE, 0, 0, 0, show_status, NULL, NULL },

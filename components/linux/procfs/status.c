@@ -27,6 +27,17 @@ show_noid(struct text *t, const struct subject *sub)
 	return 0;
 }
 
+/* Bytes are not counted; but programs want the lines. */
+int
+show_io(struct text *t, const struct subject *sub)
+{
+	(void)sub;
+	text_add(t,
+	    "rchar: 0\nwchar: 0\nsyscr: 0\nsyscw: 0\nread_bytes: 0\n"
+	    "write_bytes: 0\ncancelled_write_bytes: 0\n");
+	return 0;
+}
+
 int
 show_nothing(struct text *t, const struct subject *sub)
 {
@@ -83,33 +94,6 @@ show_fdinfo(struct text *t, const struct subject *sub)
 }
 
 /* ---- memory ---------------------------------------------------------------------- */
-
-/* False: it has none any more. */
-static bool
-stats_of(const struct subject *sub, struct qvm_stats *st)
-{
-	struct qvmmap *m = qvm_hold(sub->s_p);
-
-	memset(st, 0, sizeof(*st));
-	if (m == NULL)
-		return false;
-	qvm_stats(m, st);
-	qvm_put(m);
-	return true;
-}
-
-int
-show_statm(struct text *t, const struct subject *sub)
-{
-	struct qvm_stats st;
-
-	(void)stats_of(sub, &st);
-	text_add(t, "%llu %llu %llu %llu 0 %llu 0\n", (ull)st.vs_size,
-	    (ull)(st.vs_anon + st.vs_file + st.vs_shmem),
-	    (ull)(st.vs_file + st.vs_shmem), (ull)st.vs_text,
-	    (ull)(st.vs_data + st.vs_stack));
-	return 0;
-}
 
 /* A line in KiB, of pages. */
 static void

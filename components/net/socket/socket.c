@@ -47,6 +47,7 @@ qsock_init(struct qsock *so, struct quern *k, const struct qsock_ops *ops,
 {
 	so->so_ops = ops;
 	so->so_k = k;
+	so->so_ino = qfile_serial(k);
 	so->so_family = family;
 	so->so_type = type;
 	so->so_proto = protocol;
@@ -113,7 +114,9 @@ sock_ioctl(struct qfile *f, struct qsys *s, uint32_t cmd, uint64_t arg)
 static int
 sock_stat(struct qfile *f, struct q_stat *st)
 {
-	(void)f;
+	const struct qsock *so = f->f_obj;
+
+	st->st_ino = so->so_ino;
 	st->st_mode = Q_S_IFSOCK | 0777;
 	st->st_nlink = 1;
 	st->st_blksize = 4096;

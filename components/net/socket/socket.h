@@ -101,6 +101,7 @@ struct qsock {
 	const struct qsock_ops *so_ops;   /* [I] */
 	struct quern *so_k;               /* [I] */
 	int so_family, so_type, so_proto; /* [I] */
+	uint64_t so_ino;                  /* [I] st_ino of its file */
 	struct qfile *so_file;            /* [a] or NULL: it has none (yet) */
 	uint32_t so_flags;                /* [a] QSO_* */
 	int32_t so_error;                 /* [a] to be told once: 0 or -errno */

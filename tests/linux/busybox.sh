@@ -118,6 +118,8 @@ tell() {
 has() { grep -q "$@" /tmp/text; }
 sleep 1000 &
 pid=$!
+until grep -q '^sleep' /proc/$pid/cmdline && grep -q 'State:.S' /proc/$pid/status
+do :; done
 ps -o pid,ppid,stat,args >/tmp/text
 tell 'ps: init' has '^ *1 *0 .*\[init\]'
 tell 'ps: sleep' has "^ *$pid *$$ *S *sleep 1000$"

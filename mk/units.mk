@@ -12,6 +12,7 @@
 #	PKGS		pkg-config packages it can't be built without
 #	SRCS_pkg, SRCS_NO_pkg
 #			files added where an optional package is present, absent
+#	LOADS		those of them that it loads when it needs them: not linked
 #	HOST		yes: it sees libc (the default in hypercall/)
 #	FLAGS, LIBS	compiler and linker flags of its own: give the reason
 #
@@ -19,7 +20,7 @@
 # hypercall/NAME.  Everything known of unit U is kept in variables U's name ends:
 # SRCS.U, USES.U and so on.
 
-unit_vars := SRCS USES EXPORT DESC PUBLIC SYSCALLS PKGS HOST FLAGS LIBS
+unit_vars := SRCS USES EXPORT DESC PUBLIC SYSCALLS PKGS LOADS HOST FLAGS LIBS
 prog_vars := MAN PROGS SHELL_TESTS SLOW BENCHES SOAK FUZZERS NOSAN NOTSAN ALONE \
 	RUNS GUESTS
 all_vars  := $(unit_vars) $(prog_vars)
@@ -55,7 +56,8 @@ endef
 
 # $(call add_optional,unit,package)
 add_optional = $(if $(call pkg,$2),$(eval SRCS.$1 += $$(SRCS_$2))$(eval \
-	PKGS.$1 += $2),$(eval SRCS.$1 += $$(SRCS_NO_$2))$(if $(SRCS_$2),$(call \
+	$(if $(filter $2,$(LOADS.$1)),FLAGS.$1 += $(call \
+	pkg_cflags,$2),PKGS.$1 += $2)),$(eval SRCS.$1 += $$(SRCS_NO_$2))$(if $(SRCS_$2),$(call \
 	note,$2 absent: left out $(addprefix $(DIR.$1)/,$(SRCS_$2)))))
 
 $(foreach d,$(unit_dirs),$(eval $(call read_makefile,$d,save_unit,$(call \

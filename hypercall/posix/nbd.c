@@ -20,7 +20,6 @@
  * from then on libnbd touches no buffer - and every job, present and to come, is
  * answered -EIO.
  */
-#include <libnbd.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +28,7 @@
 #include <unistd.h>
 
 #include "blk.h"
+#include "nbdlib.h"
 
 #define TIMEOUT_S     30u
 #define TIMEOUT_MAX_S 86400u
@@ -60,6 +60,7 @@ struct job {
 struct nbdev {
 	struct machine *n_m;
 	struct bdev *n_b;
+	struct nbdlib n_l;
 	char *n_uri;
 	uint64_t n_timeout; /* ns */
 	pthread_t n_thread;
@@ -185,17 +186,17 @@ send_piece(struct nbdev *n, struct job *j, uint32_t flags)
 	j->j_piece = left < max ? left : max;
 	switch (j->j_cmd) {
 	case QUERN_BLK_READ:
-		return nbd_aio_pread(n->n_h, j->j_buf + j->j_done, j->j_piece,
-		    off, cb, 0);
+		return n->n_l.aio_pread(n->n_h, j->j_buf + j->j_done,
+		    j->j_piece, off, cb, 0);
 	case QUERN_BLK_WRITE:
-		return nbd_aio_pwrite(n->n_h, j->j_buf + j->j_done, j->j_piece,
-		    off, cb, flags);
+		return n->n_l.aio_pwrite(n->n_h, j->j_buf + j->j_done,
+		    j->j_piece, off, cb, flags);
 	case QUERN_BLK_DISCARD:
-		return nbd_aio_trim(n->n_h, j->j_piece, off, cb, 0);
+		return n->n_l.aio_trim(n->n_h, j->j_piece, off, cb, 0);
 	default:
 		return n->n_zero ?
-		    nbd_aio_zero(n->n_h, j->j_piece, off, cb, flags) :
-		    nbd_aio_pwrite(n->n_h, n->n_zeroes, j->j_piece, off, cb,
+		    n->n_l.aio_zero(n->n_h, j->j_piece, off, cb, flags) :
+		    n->n_l.aio_pwrite(n->n_h, n->n_zeroes, j->j_piece, off, cb,
 			flags);
 	}
 }
@@ -224,14 +225,14 @@ advance(struct nbdev *n, struct job *j)
 		j->j_flushing = true;
 		j->j_piece = 0;
 		append(n, j);
-		cookie = nbd_aio_flush(n->n_h, cb, 0);
+		cookie = n->n_l.aio_flush(n->n_h, cb, 0);
 	} else {
 		finish(j, 0);
 		return;
 	}
 	if (cookie < 0 && !j->j_answered) {
 		take_out(n, j);
-		finish(j, disk_error(nbd_get_errno()));
+		finish(j, disk_error(n->n_l.get_errno()));
 	}
 }
 
@@ -268,7 +269,7 @@ hang_up(struct nbdev *n, const char *why)
 	if (why != NULL)
 		log_line(n, why);
 	if (n->n_h != NULL)
-		nbd_close(n->n_h);
+		n->n_l.close(n->n_h);
 	n->n_h = NULL;
 	n->n_answered = 0;
 	while ((j = n->n_jobs) != NULL) {
@@ -319,9 +320,9 @@ notify(struct nbdev *n, short revents)
 {
 	/* Not both: after the first the other may be wrong. */
 	if ((revents & (POLLIN | POLLHUP)) != 0)
-		return nbd_aio_notify_read(n->n_h);
+		return n->n_l.aio_notify_read(n->n_h);
 	if ((revents & (POLLOUT | POLLERR)) != 0)
-		return nbd_aio_notify_write(n->n_h);
+		return n->n_l.aio_notify_write(n->n_h);
 	return 0;
 }
 
@@ -336,8 +337,8 @@ wait_once(struct nbdev *n)
 	int ready, left;
 
 	if (n->n_h != NULL) {
-		dir = nbd_aio_get_direction(n->n_h);
-		fds[1].fd = nbd_aio_get_fd(n->n_h);
+		dir = n->n_l.aio_get_direction(n->n_h);
+		fds[1].fd = n->n_l.aio_get_fd(n->n_h);
 		if ((dir & LIBNBD_AIO_DIRECTION_READ) != 0)
 			fds[1].events |= POLLIN;
 		if ((dir & LIBNBD_AIO_DIRECTION_WRITE) != 0)
@@ -350,7 +351,7 @@ wait_once(struct nbdev *n)
 	if (n->n_h == NULL)
 		return;
 	if ((ready > 0 && notify(n, fds[1].revents) != 0) ||
-	    nbd_aio_is_dead(n->n_h) || nbd_aio_is_closed(n->n_h)) {
+	    n->n_l.aio_is_dead(n->n_h) || n->n_l.aio_is_closed(n->n_h)) {
 		hang_up(n, "the server has gone away");
 		return;
 	}
@@ -371,27 +372,27 @@ connect_server(struct nbdev *n)
 	uint64_t now = host_now(), end = now + n->n_timeout;
 	int error;
 
-	n->n_h = nbd_create();
+	n->n_h = n->n_l.create();
 	if (n->n_h == NULL ||
-	    nbd_set_uri_allow_tls(n->n_h, LIBNBD_TLS_DISABLE) != 0 ||
-	    nbd_aio_connect_uri(n->n_h, n->n_uri) != 0)
+	    n->n_l.set_uri_allow_tls(n->n_h, LIBNBD_TLS_DISABLE) != 0 ||
+	    n->n_l.aio_connect_uri(n->n_h, n->n_uri) != 0)
 		goto fail;
-	while (!nbd_aio_is_ready(n->n_h)) {
-		if (nbd_aio_is_dead(n->n_h) || nbd_aio_is_closed(n->n_h))
+	while (!n->n_l.aio_is_ready(n->n_h)) {
+		if (n->n_l.aio_is_dead(n->n_h) || n->n_l.aio_is_closed(n->n_h))
 			goto fail;
 		now = host_now();
 		if (now >= end) {
 			log_line(n, "no answer");
 			return -ETIMEDOUT;
 		}
-		if (nbd_poll(n->n_h, (int)((end - now) / NS_PER_MS + 1)) < 0)
+		if (n->n_l.poll(n->n_h, (int)((end - now) / NS_PER_MS + 1)) < 0)
 			goto fail;
 	}
 	return 0;
 fail:
-	error = nbd_get_errno();
+	error = n->n_l.get_errno();
 	log_line(n,
-	    nbd_get_error() != NULL ? nbd_get_error() : "can't connect");
+	    n->n_l.get_error() != NULL ? n->n_l.get_error() : "can't connect");
 	return error > 0 ? -error : -EIO;
 }
 
@@ -399,10 +400,10 @@ fail:
 static int
 learn(struct nbdev *n)
 {
-	int64_t size = nbd_get_size(n->n_h);
-	int64_t min = nbd_get_block_size(n->n_h, LIBNBD_SIZE_MINIMUM);
-	int64_t max = nbd_get_block_size(n->n_h, LIBNBD_SIZE_MAXIMUM);
-	bool trim = nbd_can_trim(n->n_h) > 0;
+	int64_t size = n->n_l.get_size(n->n_h);
+	int64_t min = n->n_l.get_block_size(n->n_h, LIBNBD_SIZE_MINIMUM);
+	int64_t max = n->n_l.get_block_size(n->n_h, LIBNBD_SIZE_MAXIMUM);
+	bool trim = n->n_l.can_trim(n->n_h) > 0;
 	uint32_t sector = min > 512 ? (uint32_t)min : 512;
 
 	if (size < 0 || min > 4096 || (sector & (sector - 1)) != 0) {
@@ -411,12 +412,12 @@ learn(struct nbdev *n)
 				 "it has no size");
 		return -EINVAL;
 	}
-	n->n_b->b_rdonly = n->n_b->b_rdonly || nbd_is_read_only(n->n_h) > 0;
+	n->n_b->b_rdonly = n->n_b->b_rdonly || n->n_l.is_read_only(n->n_h) > 0;
 	n->n_b->b_sector = sector;
 	n->n_b->b_size = (uint64_t)size - (uint64_t)size % sector;
-	n->n_fua = nbd_can_fua(n->n_h) > 0;
-	n->n_flush = nbd_can_flush(n->n_h) > 0;
-	n->n_zero = nbd_can_zero(n->n_h) > 0;
+	n->n_fua = n->n_l.can_fua(n->n_h) > 0;
+	n->n_flush = n->n_l.can_flush(n->n_h) > 0;
+	n->n_zero = n->n_l.can_zero(n->n_h) > 0;
 	n->n_maxdata = max > 0 && (uint64_t)max < PIECE_DATA ? (uint64_t)max :
 							       PIECE_DATA;
 	n->n_maxdata -= n->n_maxdata % sector;
@@ -453,7 +454,7 @@ nbd_main(void *arg)
 			wait_once(n);
 		/* Say goodbye if the socket takes it, but wait for nothing. */
 		if (n->n_h != NULL && n->n_jobs == NULL)
-			(void)nbd_aio_disconnect(n->n_h, 0);
+			(void)n->n_l.aio_disconnect(n->n_h, 0);
 	}
 	hang_up(n, NULL);
 	return NULL;
@@ -464,6 +465,18 @@ host_nbd_is(const char *name)
 {
 	return strncmp(name, "nbd:", 4) == 0 ||
 	    strncmp(name, "nbd+unix:", 9) == 0;
+}
+
+/* -EPROTONOSUPPORT: it is not there. */
+static int
+load_library(struct nbdev *n)
+{
+	const char *why = host_nbd_load(&n->n_l);
+
+	if (why == NULL)
+		return 0;
+	log_line(n, why);
+	return -EPROTONOSUPPORT;
 }
 
 /* The name without its option, and that.  -EINVAL, -ENOMEM. */
@@ -519,6 +532,8 @@ host_nbd_open(struct machine *m, const char *name, unsigned flags,
 	b->b_rdonly = (flags & QUERN_BLK_RDONLY) != 0;
 	n->n_wakefd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	error = n->n_wakefd < 0 ? host_error() : parse(n, name);
+	if (error == 0)
+		error = load_library(n);
 	if (error == 0)
 		error = host_thread_start(&n->n_thread, "quern-nbd", -1,
 		    nbd_main, n);

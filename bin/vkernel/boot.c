@@ -605,6 +605,9 @@ vk_boot(const struct vk_options *o, const struct vk_stdio *s, int sock)
 	b->b_endfd = eventfd(0, EFD_CLOEXEC);
 	if (b->b_endfd < 0)
 		vk_fail("eventfd: %s", strerror(errno));
+	vk_confine_files(o);
+	if (o->o_escape)
+		vk_escape(true);
 	make_kernel(b);
 	for (i = 0; i < o->o_ndisk; i++)
 		open_disk(b, i);
@@ -615,6 +618,10 @@ vk_boot(const struct vk_options *o, const struct vk_stdio *s, int sock)
 		open_console(b);
 	b->b_up = true;
 	(void)quern_run(b->b_p, stdio_body, b);
+	/* All doors that it needs are open. */
+	vk_confine_calls(o);
+	if (o->o_escape)
+		vk_escape(false);
 	b->b_start.ls_envp = environment(b);
 	b->b_start.ls_command = o->o_command != NULL;
 	b->b_start.ls_ended = on_ended;

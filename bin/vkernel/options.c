@@ -25,6 +25,7 @@ static const char usage_text[] =
     "  --init PATH      instead of /sbin/init\n"
     "  --vmspace=KIND   seccomp (default) or ptrace\n"
     "  --trace[=WHAT]   show system calls\n"
+    "  --unconfined     leave the kernel process all that you may do\n"
     "  -h               this\n";
 
 static void
@@ -111,13 +112,22 @@ add_env(struct vk_options *o, const char *arg)
 	o->o_env[o->o_nenv++] = arg;
 }
 
-enum { OPT_INIT = 256, OPT_VMSPACE, OPT_TRACE, OPT_PANIC };
+enum {
+	OPT_INIT = 256,
+	OPT_VMSPACE,
+	OPT_TRACE,
+	OPT_UNCONFINED,
+	OPT_PANIC,
+	OPT_ESCAPE
+};
 
 static const struct option long_options[] = {
 	{ "init", required_argument, NULL, OPT_INIT },
 	{ "vmspace", required_argument, NULL, OPT_VMSPACE },
 	{ "trace", optional_argument, NULL, OPT_TRACE },
+	{ "unconfined", no_argument, NULL, OPT_UNCONFINED },
 	{ "panic", no_argument, NULL, OPT_PANIC },
+	{ "escape", no_argument, NULL, OPT_ESCAPE },
 	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 },
 };
@@ -166,6 +176,12 @@ take_option(struct vk_options *o, int c)
 		break;
 	case OPT_TRACE:
 		o->o_trace = optarg != NULL ? optarg : "";
+		break;
+	case OPT_UNCONFINED:
+		o->o_unconfined = true;
+		break;
+	case OPT_ESCAPE:
+		o->o_escape = true;
 		break;
 	case OPT_PANIC:
 		o->o_panic = true;

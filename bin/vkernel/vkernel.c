@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "vkernel.h"
 
@@ -48,7 +49,8 @@ vk_fail(const char *fmt, ...)
 	va_start(ap, fmt);
 	say(fmt, ap);
 	va_end(ap);
-	exit(VK_FAILED);
+	/* What tools do at exit the kernel process may not do any more. */
+	_exit(VK_FAILED);
 }
 
 void

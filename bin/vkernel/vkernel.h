@@ -47,7 +47,9 @@ struct vk_options {
 	const char *o_init;
 	const char *o_trace; /* NULL: no */
 	bool o_ptrace;
-	bool o_panic;                 /* for tests: panic once it runs */
+	bool o_unconfined;
+	bool o_panic;                 /* for tests: panic once it runs ... */
+	bool o_escape;                /* ... try to get out of confinement */
 	const char *const *o_command; /* NULL: boot */
 	uint64_t o_started;           /* monotonic ns */
 };
@@ -88,6 +90,18 @@ int vk_supervise(const struct vk_options *o, char **argv);
 /* The kernel process: run a guest system to its end.  Does not return. */
 void vk_boot(const struct vk_options *o, const struct vk_stdio *s, int sock)
     __attribute__((noreturn));
+
+/*
+ * Have the kernel process reach no files but those of the command line: before
+ * it has threads.  See confine.c.
+ */
+void vk_confine_files(const struct vk_options *o);
+
+/* Have it make no system calls but what it needs: before guests run. */
+void vk_confine_calls(const struct vk_options *o);
+
+/* Try what these, or the first alone, forbid, and say how it went. */
+void vk_escape(bool early);
 
 /* Print a line, the kernel's, to standard error. */
 void vk_line(const char *line);

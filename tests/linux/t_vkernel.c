@@ -382,6 +382,51 @@ START_TEST(test_shutdown)
 }
 END_TEST
 
+/* How often `text` is in `s`. */
+static unsigned
+times(const char *s, const char *text)
+{
+	unsigned n = 0;
+
+	for (; (s = strstr(s, text)) != NULL; s++)
+		n++;
+	return n;
+}
+
+/*
+ * The kernel process can't do to the host what it has no need to do, and could if
+ * it were not confined.
+ */
+START_TEST(test_confined)
+{
+	struct ran r;
+
+	if (image == NULL || !have_busybox())
+		return;
+	VK(&r, "", "--escape", "-R", image, "--", "echo", "on");
+	ck_assert_int_eq(r.r_status, 0);
+	ck_assert_msg(strstr(r.r_out, "on\n") != NULL, "%s", r.r_out);
+	ck_assert_msg(times(r.r_out, "vkernel: ") -
+		    times(r.r_out, "vkernel: early, ") ==
+		9,
+	    "%s", r.r_out);
+	ck_assert_msg(strstr(strstr(r.r_out, "vkernel: read a"), ": done") ==
+		NULL,
+	    "%s", r.r_out);
+	if (times(r.r_out, "early, read a file: done") != 0)
+		printf("# the host has no Landlock\n");
+	ran_free(&r);
+	VK(&r, "", "--escape", "--unconfined", "-R", image, "--", "true");
+	ck_assert_int_eq(r.r_status, 0);
+	/* Of these nothing but ourselves would keep it. */
+	ck_assert_msg(strstr(r.r_out, "vkernel: read a file: done") != NULL &&
+		strstr(r.r_out, "vkernel: make a socket: done") != NULL &&
+		strstr(r.r_out, "vkernel: execute a program: done") != NULL,
+	    "%s", r.r_out);
+	ran_free(&r);
+}
+END_TEST
+
 START_TEST(test_panic)
 {
 	struct ran r;
@@ -414,6 +459,7 @@ main(void)
 	tcase_add_test(tc, test_restored);
 	tcase_add_test(tc, test_boot);
 	tcase_add_test(tc, test_shutdown);
+	tcase_add_test(tc, test_confined);
 	tcase_add_test(tc, test_panic);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -519,6 +520,50 @@ START_TEST(kick_ring)
 }
 END_TEST
 
+/* A descriptor of ours that is called this in /proc, or -1. */
+static int
+find_fd(const char *what)
+{
+	char path[64], name[64];
+	ssize_t n;
+	int fd;
+
+	for (fd = 0; fd < 256; fd++) {
+		snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+		n = readlink(path, name, sizeof name - 1);
+		if (n < 0)
+			continue;
+		name[n] = '\0';
+		if (strcmp(name, what) == 0)
+			return fd;
+	}
+	return -1;
+}
+
+/* What a ring may do is settled: nothing can be registered any more. */
+START_TEST(ring_is_restricted)
+{
+	static struct quern_seat seat;
+	struct test_machine t;
+	uint32_t efd = 0;
+	int fd;
+
+	test_begin(&t, &test_config[_i], 1);
+	t.t_ops->cpu_kick(t.t_ctx, &seat);
+	(void)t.t_ops->cpu_idle(t.t_ctx, &seat, 1, 0);
+	fd = find_fd("anon_inode:[io_uring]");
+	if (fd < 0) {
+		printf("# no ring in this configuration\n");
+	} else {
+		ck_assert_int_eq(syscall(SYS_io_uring_register, fd,
+				     4 /* an eventfd */, &efd, 1),
+		    -1);
+		ck_assert_int_eq(errno, EACCES);
+	}
+	test_end(&t);
+}
+END_TEST
+
 /* Many kick one that waits for as many kicks as it can tell apart. */
 struct storm {
 	struct test_machine *s_t;
@@ -753,6 +798,7 @@ posix_suite(void)
 	tcase_add_loop_test(tc, kick_is_latched, 0, 4);
 	tcase_add_loop_test(tc, deadlines, 0, 4);
 	tcase_add_loop_test(tc, kick_ring, 0, TEST_NBACKEND);
+	tcase_add_loop_test(tc, ring_is_restricted, 0, TEST_NBACKEND);
 	tcase_add_test(tc, kick_storm);
 	tcase_add_loop_test(tc, kick_from_handler, 0, 2);
 	tcase_add_loop_test(tc, signals_are_not_kicks, 0, 2);

@@ -222,6 +222,7 @@ struct quern_vm_op {
 enum quern_vm_why {
 	QUERN_VM_NONE = 0,
 	QUERN_VM_SYSCALL, /* registers as at the instruction; rip behind it */
+	QUERN_VM_CALL,    /* the same, but by a jump to "vm.call" */
 	QUERN_VM_FAULT,   /* f_addr, f_error as a page fault pushes them */
 	QUERN_VM_TRAP,    /* f_trap: the processor's exception vector */
 	QUERN_VM_KICK,    /* cpu_kick, or the deadline */
@@ -334,6 +335,9 @@ struct quern_hyper {
 	 * given without a seat since "pollfd" was first asked for), "choice"
 	 * (there where cpu_yield decides who goes on: call it at every point
 	 * that could matter), "vm.xsave" (see struct quern_vmframe, decimal),
+	 * "vm.call" (an address, decimal, to which guest code may jump in place
+	 * of a system call, with the registers of one but for rcx, the address
+	 * at which to go on, and r11, any; cheaper than the instruction),
 	 * "blk.ID" (how many bytes an open disk has now, decimal) and those of
 	 * channels.  Others are the embedder's.  -ENOENT.
 	 */

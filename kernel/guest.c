@@ -53,18 +53,31 @@ qguest_update(struct quern *k, uint32_t id, const struct quern_vm_op *ops,
 	    n);
 }
 
+/* A number that the host knows; 0: it does not. */
+static uint64_t
+number_param(struct quern *k, const char *name)
+{
+	char s[24];
+	uint64_t value = 0;
+	int64_t n, i;
+
+	n = k->k_hyper->param(k->k_ctx, name, s, sizeof(s));
+	for (i = 0; i < n && i < (int64_t)sizeof(s); i++)
+		if (s[i] >= '0' && s[i] <= '9')
+			value = value * 10 + (uint64_t)(s[i] - '0');
+	return value;
+}
+
 size_t
 qguest_xsave(struct quern *k)
 {
-	char s[24];
-	size_t len = 0;
-	int64_t n, i;
+	return (size_t)number_param(k, "vm.xsave");
+}
 
-	n = k->k_hyper->param(k->k_ctx, "vm.xsave", s, sizeof(s));
-	for (i = 0; i < n && i < (int64_t)sizeof(s); i++)
-		if (s[i] >= '0' && s[i] <= '9')
-			len = len * 10 + (size_t)(s[i] - '0');
-	return len;
+uint64_t
+qguest_call(struct quern *k)
+{
+	return number_param(k, "vm.call");
 }
 
 /*

@@ -26,6 +26,9 @@ int qguest_update(struct quern *k, uint32_t id, const struct quern_vm_op *ops,
 /* How many bytes of extended state a thread has; 0: no guests here. */
 size_t qguest_xsave(struct quern *k);
 
+/* Where guest code may jump for a system call ("vm.call" of the host), or 0. */
+uint64_t qguest_call(struct quern *k);
+
 /*
  * Run guest code from `f` in address space `id` on this vCPU, until f_why has a
  * reason; for at most `slice_ns` while other threads wait for the vCPU or

@@ -161,6 +161,7 @@ make_kernel(struct boot *b)
 	/* What the host has to say we say ourselves, shorter. */
 	host.pc_logfd = o->o_verbose > 0 ? 0 : -1;
 	host.pc_vmspace = o->o_ptrace ? QUERN_POSIX_PTRACE : 0;
+	host.pc_flags = o->o_trap ? QUERN_POSIX_NOCALL : 0;
 	cfg.host = quern_posix_with(&host);
 	/* A command's output is its own. */
 	if (o->o_command != NULL)

@@ -24,6 +24,7 @@ static const char usage_text[] =
     "  -i FILE          RAM is this file\n"
     "  --init PATH      instead of /sbin/init\n"
     "  --vmspace=KIND   seccomp (default) or ptrace\n"
+    "  --calls=HOW      patch (default) or trap\n"
     "  --trace[=WHAT]   show system calls\n"
     "  --unconfined     leave the kernel process all that you may do\n"
     "  -h               this\n";
@@ -115,6 +116,7 @@ add_env(struct vk_options *o, const char *arg)
 enum {
 	OPT_INIT = 256,
 	OPT_VMSPACE,
+	OPT_CALLS,
 	OPT_TRACE,
 	OPT_UNCONFINED,
 	OPT_PANIC,
@@ -124,6 +126,7 @@ enum {
 static const struct option long_options[] = {
 	{ "init", required_argument, NULL, OPT_INIT },
 	{ "vmspace", required_argument, NULL, OPT_VMSPACE },
+	{ "calls", required_argument, NULL, OPT_CALLS },
 	{ "trace", optional_argument, NULL, OPT_TRACE },
 	{ "unconfined", no_argument, NULL, OPT_UNCONFINED },
 	{ "panic", no_argument, NULL, OPT_PANIC },
@@ -173,6 +176,11 @@ take_option(struct vk_options *o, int c)
 		o->o_ptrace = strcmp(optarg, "ptrace") == 0;
 		if (!o->o_ptrace && strcmp(optarg, "seccomp") != 0)
 			vk_fail("--vmspace=%s: seccomp or ptrace", optarg);
+		break;
+	case OPT_CALLS:
+		o->o_trap = strcmp(optarg, "trap") == 0;
+		if (!o->o_trap && strcmp(optarg, "patch") != 0)
+			vk_fail("--calls=%s: patch or trap", optarg);
 		break;
 	case OPT_TRACE:
 		o->o_trace = optarg != NULL ? optarg : "";

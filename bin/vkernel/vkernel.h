@@ -47,6 +47,7 @@ struct vk_options {
 	const char *o_init;
 	const char *o_trace; /* NULL: no */
 	bool o_ptrace;
+	bool o_trap; /* --calls=trap */
 	bool o_unconfined;
 	bool o_panic;                 /* for tests: panic once it runs ... */
 	bool o_escape;                /* ... try to get out of confinement */

@@ -64,6 +64,7 @@ clone_memory(struct lproc *lp, struct quern_proc *from, uint64_t flags)
 		return error;
 	error = qvm_attach(lp->lp_proc, map);
 	qvm_put(map);
+	lcalls_fork(lp, lproc_of(from));
 	return error;
 }
 

@@ -323,6 +323,7 @@ become(struct lthread *lt, struct limage *im, const char *path)
 
 	if (lt->lt_vs != NULL)
 		qvmspace_forget(lt->lt_vs, &lt->lt_f);
+	lcalls_free(lp);
 	error = qvm_attach(lp->lp_proc, im->im_map);
 	qassert(error == 0);
 	new_thread_state(lt, im);

@@ -31,6 +31,7 @@
 #define NR_RT_SIGRETURN    15u
 #define NR_POLL            7u
 #define NR_SELECT          23u
+#define NR_MREMAP          25u
 #define NR_PAUSE           34u
 #define NR_NANOSLEEP       35u
 #define NR_RT_SIGTIMEDWAIT 128u
@@ -155,6 +156,7 @@ struct lproc {
 	struct qmutex lp_life;    /* held to look at places and files ... */
 	bool lp_gone;             /* [lp_life] ... unless these have gone */
 	int32_t lp_oomadj;        /* [a] oom_score_adj */
+	struct lcalls *lp_calls;  /* [a] made once; callsite.c */
 	uint64_t lp_argv[6];      /* [a] as limage's im_at */
 };
 
@@ -204,6 +206,7 @@ struct lsys {
 	struct quern *l_k; /* [I] */
 	size_t l_xsave;    /* [I] bytes of extended state ... */
 	uint64_t l_xmask;  /* [I] ... and its components */
+	uint64_t l_call;   /* [I] where guests may jump for a call, or 0 */
 	uint64_t l_hwcap;  /* [a] AT_HWCAP, once somebody has asked */
 	struct qspin l_lock;
 	struct qlist l_procs;                   /* [L] by lp_all */
@@ -248,6 +251,22 @@ void lthread_free(struct lthread *lt);
 int lthread_start(struct lthread *lt);
 /* The signal state has changed: look.  [L] */
 void lthread_alert(struct lthread *lt);
+
+/* ---- callsite.c ----------------------------------------------------------- */
+
+/* A call has come from the guest by the instruction: perhaps not next time. */
+void lcalls_trap(struct lthread *lt);
+/*
+ * It has made a step (RFLAGS.TF): have what it sees be as if there were no
+ * trampolines.  True: that was not a step of its own, it is to go on.
+ */
+bool lcalls_step(struct lthread *lt);
+/* Text in [start, start + len) may go elsewhere: have it be as it was. */
+void lcalls_moving(struct lthread *lt, uint64_t start, uint64_t len);
+/* A new process has a copy of the memory of `from`. */
+void lcalls_fork(struct lproc *lp, struct lproc *from);
+/* It has other memory, or ends. */
+void lcalls_free(struct lproc *lp);
 
 /* ---- process.c ------------------------------------------------------------ */
 

@@ -69,6 +69,7 @@ linux_init(struct quern *k, void **statep)
 		return -Q_ENOMEM;
 	l->l_k = k;
 	l->l_xsave = qguest_xsave(k);
+	l->l_call = qguest_call(k);
 	if (l->l_xsave != 0)
 		l->l_xmask = xsave_mask();
 	qspin_init(&l->l_lock);

@@ -327,6 +327,7 @@ lproc_fini(struct lproc *lp)
 	qspin_unlock(&l->l_lock);
 	lproc_set_exe(lp, NULL);
 	lproc_drop_hand(lp);
+	lcalls_free(lp);
 	qfree(lp);
 }
 

@@ -148,6 +148,8 @@ guest_call(struct lthread *lt, struct quern_proc *p)
 	int64_t ret;
 
 	lt->lt_nr = (uint32_t)f->f_reg[RAX];
+	if (qunlikely(lt->lt_nr == NR_MREMAP))
+		lcalls_moving(lt, args[0], args[1]);
 	ret = qsys_dispatch(&s, lt->lt_nr);
 	if (qunlikely(ret == -Q_EINTR))
 		lt->lt_restart = restart_class(lt);
@@ -232,6 +234,8 @@ guest_trap(struct lthread *lt)
 		info.sg_addr = f->f_rip;
 		break;
 	case TRAP_DB:
+		if (lcalls_step(lt))
+			return;
 		info.si_signo = Q_SIGTRAP;
 		info.si_code = Q_TRAP_TRACE;
 		info.sg_addr = f->f_rip;
@@ -310,6 +314,10 @@ guest_event(struct lthread *lt, struct quern_proc *p)
 {
 	switch (lt->lt_f.f_why) {
 	case QUERN_VM_SYSCALL:
+		if (lt->lt_l->l_call != 0)
+			lcalls_trap(lt);
+		return guest_calls(lt, p);
+	case QUERN_VM_CALL:
 		return guest_calls(lt, p);
 	case QUERN_VM_FAULT:
 		guest_fault(lt, p);

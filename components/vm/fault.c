@@ -29,6 +29,7 @@ struct fault {
 	uint64_t ft_va;     /* the page's */
 	unsigned ft_access; /* QVM_* */
 	bool ft_write;
+	bool ft_force; /* whatever the mapping allows */
 	bool ft_excl;  /* m_lock is held for writing */
 	bool ft_nomem; /* -ENOMEM: it may help to wait for memory */
 	bool ft_major; /* there was I/O */
@@ -559,7 +560,7 @@ fault_step(struct fault *ft)
 
 	if (e == NULL)
 		return grow_down(ft);
-	if (!is_allowed(e, ft->ft_access))
+	if (!ft->ft_force && !is_allowed(e, ft->ft_access))
 		return fault_signal(ft, Q_SIGSEGV, SEGV_ACCERR);
 	have = pmap_prot(m, ft->ft_va);
 	if (have != 0 && (ft->ft_access & ~have) == 0)
@@ -638,6 +639,18 @@ qvm_fault(struct qvmmap *m, uint64_t addr, unsigned access, struct qvm_fault *f)
 		f->qf_addr = addr;
 	}
 	return error;
+}
+
+int
+fault_own(struct qvmmap *m, uint64_t addr)
+{
+	struct fault ft = { .ft_map = m,
+		.ft_va = addr & ~PAGE_MASK,
+		.ft_access = QVM_WRITE,
+		.ft_write = true,
+		.ft_force = true };
+
+	return fault(&ft);
 }
 
 int

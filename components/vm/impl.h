@@ -453,6 +453,11 @@ bool map_may_lock(struct qvmmap *m, uint64_t n);
 
 /* Make sure that [addr, addr + len) is there, for reading or writing. */
 int fault_range(struct qvmmap *m, uint64_t addr, uint64_t len, unsigned access);
+/*
+ * Have the page at `addr` be one that only this space sees, as a store would,
+ * whether or not the mapping lets programs store.  Errors of qvm_fault.
+ */
+int fault_own(struct qvmmap *m, uint64_t addr);
 
 /* ---- swap.c ----------------------------------------------------------------------- */
 

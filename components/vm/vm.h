@@ -153,6 +153,16 @@ int qvm_key(struct qvmmap *m, uint64_t addr, struct qvm_key *key) QMUSTCHECK;
 int qvm_cas32(struct qvmmap *m, uint64_t addr, uint32_t from,
     uint32_t to) QMUSTCHECK;
 
+/*
+ * Have `to` be at `addr`, `len` bytes within one page, if `from` is there, in
+ * memory that is private, can be executed and can't be stored to: what else shows
+ * the same pages, a file or another space, keeps them as they are.  Who runs in
+ * the space meanwhile may see a part of it.  -EFAULT (no such memory), -EAGAIN (it
+ * is another), -ENOMEM.  Sleeps.
+ */
+int qvm_poke(struct qvmmap *m, uint64_t addr, const void *from, const void *to,
+    size_t len) QMUSTCHECK;
+
 /* ---- mappings, for the kernel ----------------------------------------------- */
 
 /*

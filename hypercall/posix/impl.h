@@ -282,4 +282,7 @@ bool host_vm_kick(struct machine *, uint64_t *word);
  */
 size_t host_vm_xsave(uint64_t *maskp);
 
+/* Parameter "vm.call", or 0. */
+uint64_t host_vm_call(const struct machine *);
+
 #endif /* QUERN_POSIX_IMPL_H */

@@ -71,6 +71,10 @@ host_param(void *ctx, const char *name, void *buf, size_t len)
 		snprintf(tmp, sizeof tmp, "%u", (unsigned)host_vm_xsave(&mask));
 		return answer(tmp, buf, len);
 	}
+	if (strcmp(name, "vm.call") == 0 && host_vm_call(m) != 0) {
+		snprintf(tmp, sizeof tmp, "%" PRIu64, host_vm_call(m));
+		return answer(tmp, buf, len);
+	}
 	if (strncmp(name, "blk.", 4) == 0) {
 		size = host_blk_size(m, name + 4);
 		if (size < 0)

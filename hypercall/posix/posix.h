@@ -33,6 +33,9 @@ struct quern_posix_param {
  */
 #define QUERN_POSIX_NOGUESTS 2u
 
+/* Parameter "vm.call" is not there: guests make calls by the instruction. */
+#define QUERN_POSIX_NOCALL 4u
+
 /* How vm_run hands the processor to a guest and gets it back. */
 enum quern_posix_handover {
 	QUERN_POSIX_AUTO = 0, /* chosen by where the caller may run */
@@ -56,13 +59,14 @@ enum quern_posix_vmspace {
  * pc_weaken: defences against guests that tests leave out, to see that it is
  * these that stop an attack.  Never for anything else.
  */
-#define QUERN_POSIX_NOSECRETS 1u  /* calls at the stub's place need none */
-#define QUERN_POSIX_NOPLACE   2u  /* and may be made from anywhere */
-#define QUERN_POSIX_NOARCH    4u  /* and by numbers of another kind */
-#define QUERN_POSIX_NORANGE   8u  /* the stub's own memory may be changed */
-#define QUERN_POSIX_NOHOLD    16u /* a guest that says it waits is believed */
-#define QUERN_POSIX_NOFRAMES  32u /* and so is where it says its frame is */
-#define QUERN_POSIX_NOEMPTY   64u /* a process is used again as it is */
+#define QUERN_POSIX_NOSECRETS 1u   /* calls at the stub's place need none */
+#define QUERN_POSIX_NOPLACE   2u   /* and may be made from anywhere */
+#define QUERN_POSIX_NOARCH    4u   /* and by numbers of another kind */
+#define QUERN_POSIX_NORANGE   8u   /* the stub's own memory may be changed */
+#define QUERN_POSIX_NOHOLD    16u  /* a guest that says it waits is believed */
+#define QUERN_POSIX_NOFRAMES  32u  /* and so is where it says its frame is */
+#define QUERN_POSIX_NOEMPTY   64u  /* a process is used again as it is */
+#define QUERN_POSIX_NORETURN  128u /* a guest may go on in the stub's code */
 
 /* Options; zero is the default of each. */
 struct quern_posix_config {

@@ -32,10 +32,11 @@ struct comm {
 	uint32_t c_yields;         /* yields before it sleeps */
 	uint32_t c_left;           /* of these */
 	_Atomic uint32_t c_pend;   /* a kick came while the stub ran */
-	uint32_t c_resume;         /* after the operations, run the guest */
+	uint32_t c_resume;         /* RESUME_*, after the operations */
 	uint32_t c_nops, c_opi;    /* operations, and how many are done */
 	uint32_t c_operr;          /* one failed */
-	uint32_t c_sig;            /* what stopped the guest, or 0 */
+	uint32_t c_sig;            /* what stopped the guest: a signal,
+	                              STOP_CALL, or 0 */
 	_Atomic uint32_t c_hold;   /* don't spin or yield: sleep */
 	uint64_t c_uc, c_info;     /* its frame, addresses in the stub */
 	uint64_t c_sp, c_fp;
@@ -71,7 +72,14 @@ struct nurse {
 	struct spawn n_child;
 };
 
-enum stub_offset { STUB_HANDLER, STUB_RESTORER, STUB_S1, STUB_S2, STUB_NOFF };
+enum stub_offset {
+	STUB_HANDLER,
+	STUB_RESTORER,
+	STUB_S1,
+	STUB_S2,
+	STUB_CALL,
+	STUB_NOFF
+};
 
 enum vm_state {
 	VM_IDLE = 0,
@@ -114,6 +122,7 @@ struct vmspace {
 	uint64_t v_owner;    /* [o] f_host[0] of the frame whose extended state
 	                        is in the slot ... */
 	uint64_t v_fp, v_sp; /* [o] ... and where; what the stack must spare */
+	bool v_live;         /* [o] or it is still in the stub's registers */
 	int v_cpu;           /* [o] host CPU that the stub is kept on, or -1 */
 	unsigned v_handover; /* [o] enum quern_posix_handover of this turn */
 	unsigned v_stopped;  /* [o] the kind of its last stop */

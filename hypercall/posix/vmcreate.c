@@ -57,6 +57,18 @@ host_vm_xsave(uint64_t *maskp)
 	return len <= FP_MAX ? len : 0;
 }
 
+uint64_t
+host_vm_call(const struct machine *m)
+{
+	const struct quern_posix_config *config = m->m_config;
+
+	if ((config->pc_flags & (QUERN_POSIX_NOGUESTS | QUERN_POSIX_NOCALL)) !=
+		0 ||
+	    config->pc_vmspace == QUERN_POSIX_PTRACE)
+		return 0;
+	return STUB_BASE + host_stub_offset[STUB_CALL];
+}
+
 /* Put the stub's program where it can be executed and not be changed. */
 static int
 make_program(void)
@@ -200,6 +212,7 @@ take_slot(struct vmhost *vh, uint32_t id, struct vmspace **vp)
 		v->v_state = VM_UPDATING;
 		v->v_hash = NULL;
 		v->v_owner = 0;
+		v->v_live = false;
 		atomic_store(&v->v_deadline, QUERN_NEVER);
 		*host_vm_slot(vh, id) = v;
 		pthread_mutex_unlock(&v->v_lock);

@@ -12,6 +12,11 @@
  * loaded from there when the same guest thread is run again (v_owner names the
  * thread).  For another it is copied into the slot from the thread's f_xsave; that
  * of the first is lost then if nobody has asked for it.
+ *
+ * A call that comes by a jump to the stub (STOP_CALL) is told in the slot itself,
+ * and leaves extended state in the registers (v_live), as the stub does until the
+ * guest goes on.  If it goes on as after a system call, there is a shorter way to
+ * have it do so (RESUME_FAST).
  */
 #include <linux/audit.h>
 #include <sched.h>
@@ -31,6 +36,9 @@
 #define RFLAGS_USER  0x250dd5u
 #define RFLAGS_FIXED 0x202u
 
+/* What only iretq can give it: a step, and RF. */
+#define RFLAGS_IRET 0x10100u
+
 /* Page-fault error code of fetching an instruction where nothing is. */
 #define PF_USER_FETCH 0x14u
 
@@ -38,6 +46,11 @@
 #define TRAP_PF 14u
 
 #define CS_64 0x33u
+
+/* In f_reg. */
+#define F_RAX 0u
+#define F_RCX 2u
+#define F_R11 11u
 
 /* The host's order of struct quern_vmframe's f_reg. */
 static const unsigned char reg_order[16] = { REG_RAX, REG_RBX, REG_RCX, REG_RDX,
@@ -179,9 +192,23 @@ load_xsave(struct vmhost *vh, struct vmspace *v, const struct quern_vmframe *f)
 	}
 	v->v_fp = SLOT_BASE + SLOT_FP;
 	v->v_sp = SLOT_BASE + SLOT_LEN;
+	v->v_live = false;
 }
 
-/* Registers from `f` into the slot. */
+/* How it is to go on, with its extended state where v says. */
+static unsigned
+resume_kind(const struct vmspace *v, const struct quern_vmframe *f)
+{
+	if (!v->v_live)
+		return RESUME_LOAD;
+	if (f->f_reg[F_RCX] == f->f_rip && f->f_reg[F_R11] == f->f_rflags &&
+	    (f->f_rflags & (RFLAGS_IRET | RFLAGS_FIXED)) == RFLAGS_FIXED &&
+	    (f->f_rflags & ~(uint64_t)(RFLAGS_USER | RFLAGS_FIXED)) == 0)
+		return RESUME_FAST;
+	return RESUME_LIVE;
+}
+
+/* Registers from `f` into the slot, and how to go on with them. */
 static void
 load_frame(struct vmhost *vh, struct vmspace *v, const struct quern_vmframe *f)
 {
@@ -199,6 +226,7 @@ load_frame(struct vmhost *vh, struct vmspace *v, const struct quern_vmframe *f)
 	c->c_fp = v->v_fp;
 	c->c_xmask = vh->vh_xmask;
 	c->c_sp = v->v_sp;
+	c->c_resume = resume_kind(v, f);
 }
 
 /* Our view of `len` bytes at a stub's address on its stack, or NULL. */
@@ -223,6 +251,7 @@ note_xsave(struct vmhost *vh, struct vmspace *v, uint64_t uc, uint64_t fp)
 
 	if (area == NULL)
 		return false;
+	v->v_live = false;
 	v->v_fp = fp;
 	v->v_sp = uc - sizeof(uint64_t);
 	if (v->v_sp < SLOT_BASE + SLOT_STACK + STACK_SPARE) {
@@ -272,6 +301,37 @@ note_sigsys(const struct vmspace *v, struct quern_vmframe *f, uint64_t info,
 	return true;
 }
 
+/* Is that where the stub is, and no guest can go on? */
+static bool
+in_stub(const struct vmspace *v, uint64_t rip)
+{
+	return rip >= STUB_BASE && rip < VM_LOW &&
+	    (v->v_weak & QUERN_POSIX_NORETURN) == 0;
+}
+
+/* A call by a jump, from the slot into `f`. */
+static void
+store_call(struct vmspace *v, struct quern_vmframe *f)
+{
+	const struct comm *c = vm_comm(v);
+
+	memcpy(f->f_reg, c->c_reg, sizeof f->f_reg);
+	f->f_rip = c->c_rip;
+	f->f_rflags = c->c_rflags;
+	f->f_fsbase = c->c_fsbase;
+	f->f_gsbase = c->c_gsbase;
+	/* As the instruction leaves them. */
+	f->f_reg[F_RCX] = f->f_rip;
+	f->f_reg[F_R11] = f->f_rflags;
+	v->v_live = true;
+	v->v_fp = SLOT_BASE + SLOT_FP;
+	v->v_sp = SLOT_BASE + SLOT_LEN;
+	host_turn_stopped(v, (unsigned)f->f_reg[F_RAX] & STOP_MASK);
+	f->f_why = QUERN_VM_CALL;
+	if (in_stub(v, f->f_rip) || f->f_rip >= VM_TOP)
+		fault_fetch(f);
+}
+
 /* What stopped the guest, from the slot into `f`; false: it spoilt that. */
 static bool
 store_frame(struct vmhost *vh, struct vmspace *v, struct quern_vmframe *f)
@@ -286,6 +346,10 @@ store_frame(struct vmhost *vh, struct vmspace *v, struct quern_vmframe *f)
 	/* Turned round before the guest ran: nothing has changed. */
 	if (sig == SIGUSR1 && uc_addr == 0) {
 		f->f_why = QUERN_VM_KICK;
+		return true;
+	}
+	if (sig == STOP_CALL) {
+		store_call(v, f);
 		return true;
 	}
 	uc = on_stack(v, uc_addr, offsetof(ucontext_t, __fpregs_mem), 8);
@@ -305,7 +369,7 @@ store_frame(struct vmhost *vh, struct vmspace *v, struct quern_vmframe *f)
 	    sig == SIGSYS ? (unsigned)f->f_reg[0] & STOP_MASK : STOP_FAULT);
 	if (sig == SIGUSR1) {
 		f->f_why = QUERN_VM_KICK;
-	} else if (f->f_rip >= STUB_BASE && f->f_rip < VM_LOW) {
+	} else if (in_stub(v, f->f_rip)) {
 		fault_fetch(f);
 	} else if (sig == SIGSYS) {
 		return note_sigsys(v, f, info,
@@ -406,7 +470,6 @@ run_once(struct vmhost *vh, struct vmspace *v, struct quern_seat *seat,
 		atomic_store(&v->v_deadline, deadline);
 		if (deadline != QUERN_NEVER)
 			host_warden_deadline(vh, deadline);
-		c->c_resume = 1;
 		host_turn_learn(vh, v);
 		v->v_held = false;
 		error = host_turn_pass(vh, v, seat_word(seat));
@@ -451,6 +514,21 @@ run(struct vmhost *vh, struct vmspace *v, struct quern_seat *seat,
 	}
 }
 
+/* Have the stub store what is in its registers. */
+static void
+store_live(struct vmhost *vh, struct vmspace *v)
+{
+	struct comm *c = vm_comm(v);
+
+	/* What XSAVE leaves as it is, and XRSTOR wants to be 0. */
+	memset(v->v_slot + SLOT_FP + XSAVE_XSTATE_BV, 0, 64);
+	c->c_xmask = vh->vh_xmask;
+	c->c_sp = v->v_sp;
+	c->c_nops = c->c_opi = c->c_operr = 0;
+	c->c_resume = RESUME_STORE;
+	(void)host_turn_pass(vh, v, NULL);
+}
+
 /* The extended state of `f` into f_xsave, if it is not there already. */
 static void
 save(struct vmhost *vh, struct vmspace *v, struct quern_vmframe *f)
@@ -458,6 +536,8 @@ save(struct vmhost *vh, struct vmspace *v, struct quern_vmframe *f)
 	if (f->f_xsave == NULL || f->f_host[0] == 0 ||
 	    f->f_host[0] != v->v_owner || atomic_load(&v->v_dead) != 0)
 		return;
+	if (v->v_live)
+		store_live(vh, v);
 	memcpy(f->f_xsave, v->v_slot + (v->v_fp - SLOT_BASE), vh->vh_xsavelen);
 }
 
@@ -487,7 +567,7 @@ host_vm_run(void *ctx, unsigned cpu, uint32_t id, struct quern_seat *seat,
 	f->f_error = f->f_trap = 0;
 	if (atomic_load(&v->v_dead) != 0) {
 		f->f_why = QUERN_VM_DEAD;
-	} else if (f->f_rip >= STUB_BASE && f->f_rip < VM_LOW) {
+	} else if (in_stub(v, f->f_rip)) {
 		fault_fetch(f);
 	} else {
 		place(vh, v);

@@ -19,9 +19,16 @@
  * T3  no secret (vmfilter.c) outlives the operations: not in a register (all are
  *     loaded on resuming), not in the slot, not in a signal frame.
  *
+ * The guest's extended state is in one of two places.  After a signal it is in the
+ * frame that the host's kernel has made, and loaded from there or, for another
+ * thread, from where the host has put it.  After a call (below) it is still in the
+ * registers, which the stub does not use, and stays there: the host has it stored
+ * when it needs it.  A signal that comes in the stub takes it out of the registers
+ * into its own frame; so the handler loads it again (T2).
+ *
  * The stack is the slot's end, also in the signal handler.  C_SP is below the
- * signal frame of the guest's last stop, which holds its extended state: what is
- * pushed, and any frame of a signal that comes in the stub, goes below that.
+ * signal frame of the guest's last stop, where that holds its extended state: what
+ * is pushed, and any frame of a signal that comes in the stub, goes below that.
  */
 #include <asm/unistd.h>
 
@@ -46,6 +53,7 @@
 #define UC_RSP	  160
 #define UC_RIP	  168
 #define UC_RFLAGS 176
+#define UC_FPREGS 224
 
 #define ET_EXEC	  2
 #define EM_X86_64 62
@@ -118,17 +126,25 @@ handler:
 	/* After stops of some kinds the host wants it asleep. */
 	mov	$STOP_FAULT, %eax
 	cmp	$K_SIGSYS, %edi
-	jne	2f
+	jne	stopped
 	mov	UC_RAX(%rdx), %eax
 	and	$STOP_MASK, %eax
-2:	bt	%eax, C_SLEEPY(%rbx)
+stopped:
+	bt	%eax, C_SLEEPY(%rbx)
 	jnc	handover
 	movl	$1, C_HOLD(%rbx)
 	jmp	handover
 
 /* SIGUSR1 came while the stub ran, at offset %rax: T2. */
 kicked:
-	cmp	$(resume - host_stub_image), %rax
+	mov	%rax, %rcx
+	mov	UC_FPREGS(%rdx), %rdi
+	mov	%rdx, %rsi
+	mov	C_XMASK(%rbx), %eax
+	mov	C_XMASK + 4(%rbx), %edx
+	xrstor64 (%rdi)
+	mov	%rsi, %rdx
+	cmp	$(resume - host_stub_image), %rcx
 	jae	turned
 	movl	$1, C_PEND(%rbx)
 	mov	UC_RSP(%rdx), %rax
@@ -159,6 +175,40 @@ kicked:
 	movq	$0, FRAME(UC_R10)
 	movq	$0, FRAME(UC_RDX)
 	iretq
+
+/*
+ * Guest code jumps here for a system call without the host's kernel (vm.call in
+ * hypercall.h), with the registers of one and the address to go on at in %rcx.
+ * They go where the host reads them; it believes them no more than a frame.
+ */
+call:
+	mov	%rax, SLOT_BASE + C_REG + 0 * 8
+	mov	%rbx, SLOT_BASE + C_REG + 1 * 8
+	mov	%rcx, SLOT_BASE + C_RIP
+	mov	%rdx, SLOT_BASE + C_REG + 3 * 8
+	mov	%rsi, SLOT_BASE + C_REG + 4 * 8
+	mov	%rdi, SLOT_BASE + C_REG + 5 * 8
+	mov	%rbp, SLOT_BASE + C_REG + 6 * 8
+	mov	%rsp, SLOT_BASE + C_REG + 7 * 8
+	mov	%r8, SLOT_BASE + C_REG + 8 * 8
+	mov	%r9, SLOT_BASE + C_REG + 9 * 8
+	mov	%r10, SLOT_BASE + C_REG + 10 * 8
+	mov	%r12, SLOT_BASE + C_REG + 12 * 8
+	mov	%r13, SLOT_BASE + C_REG + 13 * 8
+	mov	%r14, SLOT_BASE + C_REG + 14 * 8
+	mov	%r15, SLOT_BASE + C_REG + 15 * 8
+	mov	$SLOT_BASE, %ebx
+	lea	SLOT_LEN(%rbx), %rsp
+	pushfq
+	popq	C_RFLAGS(%rbx)
+	mov	%rsp, C_SP(%rbx)
+	rdfsbase %rcx
+	mov	%rcx, C_FSBASE(%rbx)
+	rdgsbase %rcx
+	mov	%rcx, C_GSBASE(%rbx)
+	movl	$STOP_CALL, C_SIG(%rbx)
+	and	$STOP_MASK, %eax
+	jmp	stopped
 
 /*
  * Give the turn to the host, and wait for it to come back.
@@ -236,9 +286,15 @@ S2:	mov	%rax, OP_RET(%r12)
 3:	movl	$1, C_OPERR(%rbx)
 	movl	$0, C_SIG(%rbx)
 	jmp	handover
-4:	cmpl	$0, C_RESUME(%rbx)
+4:	mov	C_RESUME(%rbx), %ecx
+	test	%ecx, %ecx
+	jz	6f
+	cmp	$RESUME_STORE, %ecx
 	jne	5f
-	movl	$0, C_SIG(%rbx)
+	mov	C_XMASK(%rbx), %eax
+	mov	C_XMASK + 4(%rbx), %edx
+	xsave64	SLOT_FP(%rbx)
+6:	movl	$0, C_SIG(%rbx)
 	jmp	handover
 5:	/* T3.  There may have been none. */
 	mov	C_NOPS(%rbx), %ecx
@@ -255,15 +311,19 @@ resume:
 	xchg	%eax, C_PEND(%rbx)
 	test	%eax, %eax
 	jnz	turned
+	cmpl	$RESUME_LOAD, C_RESUME(%rbx)
+	jne	7f
 	mov	C_FP(%rbx), %rcx
 	mov	C_XMASK(%rbx), %eax
 	mov	C_XMASK + 4(%rbx), %edx
 	xrstor64 (%rcx)
-	mov	C_FSBASE(%rbx), %rax
+7:	mov	C_FSBASE(%rbx), %rax
 	wrfsbase %rax
 	mov	C_GSBASE(%rbx), %rax
 	wrgsbase %rax
 	mov	C_SP(%rbx), %rsp
+	cmpl	$RESUME_FAST, C_RESUME(%rbx)
+	je	fast
 	pushq	$0x2b
 	pushq	C_REG + 7 * 8(%rbx)
 	pushq	C_RFLAGS(%rbx)
@@ -285,6 +345,30 @@ resume:
 	mov	C_REG + 15 * 8(%rbx), %r15
 	mov	C_REG + 1 * 8(%rbx), %rbx
 	iretq
+/*
+ * As a system call returns: to %rcx, with the flags in %r11.  The guest's stack is
+ * taken while we are still here, so the end of ours may be a signal's.
+ */
+fast:
+	pushq	C_RFLAGS(%rbx)
+	popfq
+	mov	C_REG + 0 * 8(%rbx), %rax
+	mov	C_REG + 2 * 8(%rbx), %rcx
+	mov	C_REG + 3 * 8(%rbx), %rdx
+	mov	C_REG + 4 * 8(%rbx), %rsi
+	mov	C_REG + 5 * 8(%rbx), %rdi
+	mov	C_REG + 6 * 8(%rbx), %rbp
+	mov	C_REG + 7 * 8(%rbx), %rsp
+	mov	C_REG + 8 * 8(%rbx), %r8
+	mov	C_REG + 9 * 8(%rbx), %r9
+	mov	C_REG + 10 * 8(%rbx), %r10
+	mov	C_REG + 11 * 8(%rbx), %r11
+	mov	C_REG + 12 * 8(%rbx), %r12
+	mov	C_REG + 13 * 8(%rbx), %r13
+	mov	C_REG + 14 * 8(%rbx), %r14
+	mov	C_REG + 15 * 8(%rbx), %r15
+	mov	C_REG + 1 * 8(%rbx), %rbx
+	jmp	*%rcx
 turned:
 	mov	$SLOT_BASE, %ebx
 	movl	$K_SIGUSR1, C_SIG(%rbx)
@@ -302,6 +386,7 @@ host_stub_offset:
 	.long	restorer - host_stub_image
 	.long	S1 - host_stub_image
 	.long	S2 - host_stub_image
+	.long	call - host_stub_image
 
 /*
  * int64_t host_nurse_start(struct nurse *)

@@ -25,6 +25,15 @@
 #define STOP_FAULT 511
 #define STOP_MASK  511
 
+/* In C_SIG: no signal, a jump to the stub's `call`. */
+#define STOP_CALL 256
+
+/* In C_RESUME; 0: when the operations are done, it is the host's turn again. */
+#define RESUME_LOAD  1 /* run the guest, with extended state from C_FP */
+#define RESUME_LIVE  2 /* with that which is in the registers */
+#define RESUME_FAST  3 /* the same, as a system call returns */
+#define RESUME_STORE 4 /* put that into SLOT_FP; the host's turn */
+
 /* Descriptors of a new stub; it closes the first. */
 #define STUB_FD_SLOT 3
 #define STUB_FD_RAM  4

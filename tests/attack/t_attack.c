@@ -134,6 +134,30 @@ unmap_stub(struct attack *a)
 	return a->f.f_why == QUERN_VM_DEAD;
 }
 
+/* Have a call end at the stub's instruction, with the registers for it. */
+static bool
+map_by_return(struct attack *a)
+{
+	const uint64_t back = STUB_BASE + host_stub_offset[STUB_S2] - 2;
+
+	a->f = guest_frame(g_jump);
+	a->f.f_reg[RCX] = back;
+	a->f.f_reg[RAX] = 39;
+	a->f.f_reg[RDI] = map_secret[1];
+	a->f.f_reg[RSI] = map_secret[2];
+	a->f.f_reg[RDX] = map_secret[3];
+	a->f.f_reg[R10] = map_secret[4];
+	a->f.f_reg[R8] = map_secret[5];
+	a->f.f_reg[R9] = map_secret[6];
+	a->f.f_reg[R15] = STUB_BASE + host_stub_offset[STUB_CALL];
+	if (run(a) == QUERN_VM_CALL) {
+		/* A call that answers the number of the next. */
+		a->f.f_reg[RAX] = map_secret[0];
+		(void)run_until(a, test_now(&a->t) + 50 * TEST_MS);
+	}
+	return reads_secret(a, 0x20000000);
+}
+
 /* A file of the host's, whose name is at that address, is it there? */
 static char victim[] = "/tmp/quern-attack.XXXXXX";
 
@@ -260,6 +284,8 @@ static const struct {
 	{ "map at stub", map_at_stub, QUERN_POSIX_NOSECRETS, true },
 	{ "map directly", map_directly,
 	    QUERN_POSIX_NOSECRETS | QUERN_POSIX_NOPLACE, true },
+	{ "map by return", map_by_return,
+	    QUERN_POSIX_NOSECRETS | QUERN_POSIX_NORETURN, true },
 	{ "unmap stub", unmap_stub, QUERN_POSIX_NOSECRETS | QUERN_POSIX_NORANGE,
 	    true },
 	{ "unlink by int 0x80", unlink_by_int80,

@@ -14,11 +14,12 @@
 
 static const char *const programs[] = { "tests/linux/g_proc",
 	"tests/linux/g_procfs", "tests/linux/g_signal", "tests/linux/g_thread",
-	NULL };
+	"tests/linux/g_calls", NULL };
 
 static const char *const shapes[][4] = {
 	{ "-n", "1", "--vmspace=seccomp", NULL },
 	{ "-n", "2", "--vmspace=seccomp", NULL },
+	{ "-n", "2", "--calls=trap", NULL },
 	{ "-n", "2", "--vmspace=ptrace", NULL },
 };
 

@@ -18,7 +18,8 @@
 #include "tests/linux/ptyrun.h"
 #include "tests/linux/runvk.h"
 
-static const char *const programs[] = { "tests/linux/g_proc", NULL };
+static const char *const programs[] = { "tests/linux/g_proc",
+	"tests/linux/g_calls", NULL };
 static const char *image;
 
 static void
@@ -175,6 +176,32 @@ START_TEST(test_command)
 END_TEST
 
 /* Guests that only make calls, or only run, keep no others out. */
+/* Whether calls come by jumps, and what a guest can do with these. */
+START_TEST(test_calls)
+{
+	struct ran r;
+
+	VK(&r, "", "-R", image, "--", "/bin/g_calls", "pages");
+	check_line(&r, 0, "pages 1");
+	ran_free(&r);
+	VK(&r, "", "--calls=trap", "-R", image, "--", "/bin/g_calls", "pages");
+	check_line(&r, 0, "pages 0");
+	ran_free(&r);
+	VK(&r, "", "--vmspace=ptrace", "-R", image, "--", "/bin/g_calls",
+	    "pages");
+	check_line(&r, 0, "pages 0");
+	ran_free(&r);
+	VK(&r, "", "-R", image, "--", "/bin/g_calls", "forge");
+	ck_assert_msg(r.r_status == 0 &&
+		strstr(r.r_out, "alive after 16 faults") != NULL,
+	    "%d: %s", r.r_status, r.r_out);
+	ran_free(&r);
+	VK(&r, "", "--calls=x", "-R", image);
+	check_line(&r, 125, "--calls=x: patch or trap");
+	ran_free(&r);
+}
+END_TEST
+
 START_TEST(test_shares)
 {
 	static const char *const cpus[] = { "1", "2" };
@@ -452,6 +479,7 @@ main(void)
 	tcase_add_test(tc, test_usage);
 	tcase_add_test(tc, test_images);
 	tcase_add_test(tc, test_command);
+	tcase_add_test(tc, test_calls);
 	tcase_add_test(tc, test_shares);
 	tcase_add_test(tc, test_disks);
 	tcase_add_test(tc, test_bytes);

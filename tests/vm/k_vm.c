@@ -559,6 +559,52 @@ nomem_once(struct kenv *e, uint64_t fail, struct nomem *nm)
 	kenv_destroy(e, nm->t.k);
 }
 
+/* Text is changed for one space alone. */
+static void
+poke_body(struct vmtest *t)
+{
+	const unsigned rx = Q_PROT_READ | Q_PROT_EXEC;
+	static const uint8_t two[2] = { 2, 2 }, new[2] = { 77, 78 };
+	uint64_t at = map_at(t, 0, 10, rx, Q_MAP_PRIVATE);
+	uint64_t again = map_at(t, 0, 10, rx, Q_MAP_PRIVATE);
+	uint64_t shared = map_at(t, 0, 10, rx, Q_MAP_SHARED), from = at + PG;
+	uint64_t anon = map_at(t, 0, 1, rx, ANON), stored;
+	static const uint8_t zero[2];
+	struct qvmmap *child;
+	uint8_t b = 9;
+
+	stored = map_at(t, 0, 1, rx | Q_PROT_WRITE, ANON);
+	KCHECK_EQ(t->e, mexec(t->m, from), 0);
+	KCHECK_EQ(t->e, qvm_poke(t->m, from + 5, two, new, 2), 0);
+	KCHECK_EQ(t->e, byte_at(t, t->m, from + 4), 2);
+	KCHECK_EQ(t->e, byte_at(t, t->m, from + 5), 77);
+	KCHECK_EQ(t->e, byte_at(t, t->m, from + 6), 78);
+	KCHECK_EQ(t->e, mexec(t->m, from), 0);
+	KCHECK_EQ(t->e, mstore(t->m, from + 5, &b, 1), Q_SIGSEGV);
+	KCHECK_EQ(t->e, byte_at(t, t->m, again + PG + 5), 2);
+	KCHECK_EQ(t->e, byte_at(t, t->m, shared + PG + 5), 2);
+	/* It is what is there that counts. */
+	KCHECK_EQ(t->e, qvm_poke(t->m, from + 5, two, new, 2), -Q_EAGAIN);
+	KCHECK_EQ(t->e, qvm_poke(t->m, anon, zero, new, 2), 0);
+	KCHECK_EQ(t->e, byte_at(t, t->m, anon + 1), 78);
+	/* A copy has what there was, and then its own. */
+	KCHECK_EQ(t->e, qvm_fork(t->m, &child), 0);
+	KCHECK_EQ(t->e, byte_at(t, child, from + 5), 77);
+	KCHECK_EQ(t->e, qvm_poke(child, from + 5, new, two, 2), 0);
+	KCHECK_EQ(t->e, qvm_poke(t->m, anon, new, two, 2), 0);
+	KCHECK_EQ(t->e, byte_at(t, child, from + 5), 2);
+	KCHECK_EQ(t->e, byte_at(t, t->m, from + 5), 77);
+	KCHECK_EQ(t->e, byte_at(t, child, anon), 77);
+	KCHECK_EQ(t->e, byte_at(t, t->m, anon), 2);
+	qvm_put(child);
+	/* Not what is shared or can be stored to, is not there, or two pages. */
+	KCHECK_EQ(t->e, qvm_poke(t->m, shared + PG, two, new, 2), -Q_EFAULT);
+	KCHECK_EQ(t->e, qvm_poke(t->m, stored, zero, new, 2), -Q_EFAULT);
+	KCHECK_EQ(t->e, qvm_poke(t->m, from + PG - 1, two, new, 2), -Q_EFAULT);
+	KCHECK_EQ(t->e, qvm_unmap(t->m, at, 10 * PG), 0);
+	KCHECK_EQ(t->e, qvm_poke(t->m, from + 5, new, two, 2), -Q_EFAULT);
+}
+
 static void
 case_nomem(struct kenv *e)
 {
@@ -596,6 +642,7 @@ CASE(swap, 300)
 CASE(process, 1024)
 CASE(promise, 1024)
 CASE(limits, 1024)
+CASE(poke, 1024)
 
 const struct kcase kvm_cases[] = {
 	{ "anon", case_anon, 4, false, NULL },
@@ -607,6 +654,7 @@ const struct kcase kvm_cases[] = {
 	{ "swap", case_swap, 2, false, NULL },
 	{ "promise", case_promise, 2, false, NULL },
 	{ "limits", case_limits, 2, false, NULL },
+	{ "poke", case_poke, 2, false, NULL },
 	{ "process", case_process, 2, false, NULL },
 	{ "nomem", case_nomem, 0, false, NULL },
 	{ NULL, NULL, 0, false, NULL },

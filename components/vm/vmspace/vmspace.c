@@ -181,6 +181,19 @@ qvmspace_forget(struct qvmspace *vs, const struct quern_vmframe *f)
 	run_end(vs, false);
 }
 
+void
+qvmspace_hold(struct qvmspace *vs)
+{
+	while (!run_begin(vs, 0))
+		;
+}
+
+void
+qvmspace_release(struct qvmspace *vs)
+{
+	run_end(vs, false);
+}
+
 int
 qvmspace_run(struct qvmspace *vs, struct quern_vmframe *f, uint64_t slice_ns)
 {

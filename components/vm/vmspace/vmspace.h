@@ -37,6 +37,11 @@ int qvmspace_run(struct qvmspace *vs, struct quern_vmframe *f,
 int qvmspace_save(struct qvmspace *vs,
     const struct quern_vmframe *f) QMUSTCHECK;
 
+/* Have no thread run in `vs` until qvmspace_release, by the same thread.  Sleeps. */
+void qvmspace_hold(struct qvmspace *vs);
+/* They may again. */
+void qvmspace_release(struct qvmspace *vs);
+
 /*
  * Nobody needs the extended state that `f` has in `vs`: before f_xsave or f_host
  * are changed or `f` goes.  Sleeps.

@@ -20,6 +20,32 @@ FUNC(g_call_loop):
 	inc	%r15
 	jmp	g_call_loop
 
+/* As g_call_loop, by jumps to %r14; vector register and MXCSR as g_fp_get. */
+FUNC(g_vmcall):
+	movq	%xmm7, %rbx
+	stmxcsr	-8(%rsp)
+	mov	-8(%rsp), %ebp
+	mov	$39, %eax
+	lea	1f(%rip), %rcx
+	jmp	*%r14
+1:	inc	%r15
+	jmp	g_vmcall
+
+/* Odd flags across such a call, and what it leaves in %rcx and %r11. */
+FUNC(g_vmflags):
+	pushfq
+	orl	$0x404c5, (%rsp)
+	popfq
+	mov	$6, %eax
+	lea	1f(%rip), %rcx
+	jmp	*%r14
+1:	mov	%rcx, %r12
+	pushfq
+	pop	%rbx
+	mov	$7, %eax
+	syscall
+	ud2
+
 /* *%rdi = %rsi, call */
 FUNC(g_store):
 	mov	%rsi, (%rdi)

@@ -27,6 +27,7 @@ extern const char g_call[], g_call_loop[], g_store[], g_load[], g_spin[];
 extern const char g_ud2[], g_int3[], g_div[], g_hlt[], g_bases[], g_fp_set[];
 extern const char g_fp_get[], g_jump[], g_int80[], g_sysenter[], g_vsyscall[];
 extern const char g_compat[], g_fake[], g_snoop[], g_step_jump[];
+extern const char g_vmcall[], g_vmflags[];
 extern const char g_flags[], g_segments[], g_forge[];
 
 #define GUEST(label) (GUEST_TEXT + (uint64_t)((label)-guest_text))

@@ -291,6 +291,126 @@ START_TEST(extended_state)
 }
 END_TEST
 
+/* --- calls by a jump -------------------------------------------------------- */
+
+#define VM_CALL (STUB_BASE + host_stub_offset[STUB_CALL])
+
+/* A thread with these in a vector register and MXCSR, about to make calls so. */
+static struct quern_vmframe
+vmcall_frame(struct guest *g, uint64_t vector, uint32_t mxcsr, void *xsave)
+{
+	g->f = guest_frame(g_fp_set);
+	g->f.f_xsave = xsave;
+	g->f.f_xsavelen = FP_MAX;
+	g->f.f_reg[RSI] = vector;
+	g->f.f_reg[RDI] = mxcsr;
+	ck_assert_uint_eq(run(g), QUERN_VM_SYSCALL);
+	g->f.f_rip = GUEST(g_vmcall);
+	g->f.f_reg[R14] = VM_CALL;
+	return g->f;
+}
+
+START_TEST(jump_is_a_call)
+{
+	static unsigned char xsave[2][FP_MAX];
+	struct quern_vmframe a, b;
+	struct guest g;
+	unsigned i;
+
+	begin_guest(&g, &handover[_i]);
+	if (handover[_i].pc_vmspace != QUERN_POSIX_PTRACE)
+		ck_assert_int_eq(test_param(&g.t, "vm.call"), VM_CALL);
+	b = vmcall_frame(&g, 0xbbbb, 0x1fc0, xsave[1]);
+	save(&g, &b);
+	a = vmcall_frame(&g, 0xaaaa, 0x1fa0, xsave[0]);
+	b.f_reg[RSP] -= 64;
+	for (i = 0; i < 2000; i++) {
+		g.f = a;
+		ck_assert_uint_eq(run(&g), QUERN_VM_CALL);
+		ck_assert_uint_eq(g.f.f_reg[RAX], 39);
+		ck_assert_uint_eq(g.f.f_reg[RBX], 0xaaaa);
+		ck_assert_uint_eq(g.f.f_reg[RBP], 0x1fa0);
+		ck_assert_uint_eq(g.f.f_reg[R15], i);
+		ck_assert_uint_eq(g.f.f_reg[RCX], g.f.f_rip);
+		ck_assert_uint_eq(g.f.f_reg[R11], g.f.f_rflags);
+		g.f.f_reg[RAX] = i;
+		/* Go on in another way, or after another thread. */
+		if (i % 5 == 0)
+			g.f.f_reg[RCX] = 0;
+		a = g.f;
+		if (i % 3 == 0)
+			save(&g, &a);
+		if (i % 6 != 0)
+			continue;
+		g.f = b;
+		ck_assert_uint_eq(run(&g), QUERN_VM_CALL);
+		ck_assert_uint_eq(g.f.f_reg[RBX], 0xbbbb);
+		ck_assert_uint_eq(g.f.f_reg[RBP], 0x1fc0);
+		b = g.f;
+		save(&g, &b);
+	}
+	end(&g);
+}
+END_TEST
+
+START_TEST(jump_keeps_registers)
+{
+	struct guest g;
+	uint64_t next;
+	unsigned i;
+
+	begin_guest(&g, NULL);
+	g.f = guest_frame(g_vmflags);
+	for (i = 0; i < 16; i++)
+		if (i != RSP && i != R14)
+			g.f.f_reg[i] = UINT64_C(0x1111111100000000) * (i + 1);
+	g.f.f_reg[R14] = VM_CALL;
+	g.f.f_fsbase = 0x1234567000;
+	g.f.f_gsbase = 0x7654321000;
+	ck_assert_uint_eq(run(&g), QUERN_VM_CALL);
+	for (i = 0; i < 16; i++)
+		if (i != RSP && i != R14 && i != RAX && i != RCX && i != R11)
+			ck_assert_uint_eq(g.f.f_reg[i],
+			    UINT64_C(0x1111111100000000) * (i + 1));
+	ck_assert_uint_eq(g.f.f_reg[RSP], GUEST_STACK + 0x3f00);
+	ck_assert_uint_eq(g.f.f_fsbase, 0x1234567000);
+	ck_assert_uint_eq(g.f.f_gsbase, 0x7654321000);
+	ck_assert_uint_eq(g.f.f_rflags & 0x404d5, 0x404c5);
+	next = g.f.f_rip;
+	ck_assert_uint_eq(run(&g), QUERN_VM_SYSCALL);
+	ck_assert_uint_eq(g.f.f_reg[RBX] & 0x404d5, 0x404c5);
+	ck_assert_uint_eq(g.f.f_reg[R12], next);
+	ck_assert_uint_eq(g.f.f_fsbase, 0x1234567000);
+	end(&g);
+}
+END_TEST
+
+/* To addresses where no thread can be, the stub's among them. */
+START_TEST(jump_back_nowhere)
+{
+	const uint64_t to[] = { 0, STUB_BASE, VM_CALL, SLOT_BASE, VM_TOP,
+		UINT64_C(0x8000000000000000), UINT64_MAX };
+	struct guest g;
+	unsigned i;
+
+	begin_guest(&g, &handover[_i]);
+	for (i = 0; i < sizeof to / sizeof to[0]; i++) {
+		g.f = guest_frame(g_jump);
+		g.f.f_reg[R15] = VM_CALL;
+		g.f.f_reg[RCX] = to[i];
+		if (to[i] == 0) {
+			ck_assert_uint_eq(run(&g), QUERN_VM_CALL);
+			ck_assert_uint_eq(run(&g), QUERN_VM_FAULT);
+		} else {
+			ck_assert_uint_eq(run(&g), QUERN_VM_FAULT);
+			ck_assert_uint_eq(g.f.f_error, 0x14);
+		}
+		ck_assert_uint_eq(g.f.f_addr, to[i]);
+	}
+	end(&g);
+}
+END_TEST
+
 /* --- faults, traps, memory -------------------------------------------------- */
 
 START_TEST(fault_and_map)
@@ -604,13 +724,17 @@ storm_main(void *arg)
 
 START_TEST(kick_storm)
 {
+	static unsigned char xsave[FP_MAX];
 	struct guest g;
 	struct storm s = { .s_g = &g };
 	unsigned calls = 0, kicks = 0, r;
+	bool jumps = _i >= NHANDOVER;
 	pthread_t thread;
 
-	begin_guest(&g, &handover[_i]);
+	begin_guest(&g, &handover[_i % NHANDOVER]);
 	g.f = guest_frame(g_call_loop);
+	if (jumps)
+		(void)vmcall_frame(&g, 0xaaaa, 0x1fa0, xsave);
 	pthread_create(&thread, NULL, storm_main, &s);
 	while (calls < 3000) {
 		r = run(&g);
@@ -626,11 +750,17 @@ START_TEST(kick_storm)
 				ck_assert_int_eq(update(&g, QUERN_VM_UNMAP,
 						     0x30000000, 4096, 0, 0),
 				    0);
+			if (jumps && kicks % 5 == 0)
+				save(&g, &g.f);
 			continue;
 		}
-		ck_assert_uint_eq(r, QUERN_VM_SYSCALL);
+		ck_assert_uint_eq(r, jumps ? QUERN_VM_CALL : QUERN_VM_SYSCALL);
 		ck_assert_uint_eq(g.f.f_reg[RAX], 39);
 		ck_assert_uint_eq(g.f.f_reg[R15], calls);
+		if (jumps) {
+			ck_assert_uint_eq(g.f.f_reg[RBX], 0xaaaa);
+			ck_assert_uint_eq(g.f.f_reg[RBP], 0x1fa0);
+		}
 		g.f.f_reg[RAX] = 0;
 		calls++;
 	}
@@ -1616,6 +1746,9 @@ add_running(TCase *tc)
 	tcase_add_test(tc, flags);
 	tcase_add_test(tc, null_segments);
 	tcase_add_test(tc, extended_state);
+	tcase_add_loop_test(tc, jump_is_a_call, 0, NHANDOVER);
+	tcase_add_test(tc, jump_keeps_registers);
+	tcase_add_loop_test(tc, jump_back_nowhere, 0, NHANDOVER);
 	tcase_add_loop_test(tc, fault_and_map, 0, NHANDOVER);
 	tcase_add_loop_test(tc, protect, 0, NHANDOVER);
 	tcase_add_test(tc, many_changes);
@@ -1624,7 +1757,7 @@ add_running(TCase *tc)
 	tcase_add_loop_test(tc, kick_endless_loop, 0, NHANDOVER);
 	tcase_add_test(tc, kick_is_latched);
 	tcase_add_loop_test(tc, deadline, 0, NHANDOVER);
-	tcase_add_loop_test(tc, kick_storm, 0, NHANDOVER);
+	tcase_add_loop_test(tc, kick_storm, 0, 2 * NHANDOVER);
 	tcase_add_loop_test(tc, update_while_running, 0, NHANDOVER);
 	tcase_add_test(tc, busy);
 	tcase_add_test(tc, bad_calls);

@@ -7,7 +7,8 @@
  * way after a short slice.
  *
  * The extended state of who ran last is still the host's (vs_last), and is fetched
- * when another is about to run, or when somebody wants to know it.
+ * when another is about to run, or when somebody wants to know it: then nobody
+ * writes to f_xsave until it has run again.
  */
 #include <quern/vmspace.h>
 
@@ -125,7 +126,7 @@ run_end(struct qvmspace *vs, bool give)
 		(void)qwaitq_wake_one(&vs->vs_wq);
 }
 
-/* Fetch the state of who ran last, and have that be `f` from here on. */
+/* Fetch the state of who ran last; from here on that is `f`, or nobody (NULL). */
 static int
 make_last(struct qvmspace *vs, const struct quern_vmframe *f)
 {
@@ -164,7 +165,7 @@ qvmspace_save(struct qvmspace *vs, const struct quern_vmframe *f)
 		return 0;
 	/* Meanwhile another may have been it. */
 	if (vs->vs_last == f)
-		error = qguest_save(vs->vs_id, f);
+		error = make_last(vs, NULL);
 	run_end(vs, false);
 	return error;
 }

@@ -536,8 +536,10 @@ save(struct vmhost *vh, struct vmspace *v, struct quern_vmframe *f)
 	if (f->f_xsave == NULL || f->f_host[0] == 0 ||
 	    f->f_host[0] != v->v_owner || atomic_load(&v->v_dead) != 0)
 		return;
-	if (v->v_live)
+	if (v->v_live) {
+		place(vh, v);
 		store_live(vh, v);
+	}
 	memcpy(f->f_xsave, v->v_slot + (v->v_fp - SLOT_BASE), vh->vh_xsavelen);
 }
 

@@ -15,6 +15,12 @@
 #include "guest.h"
 #include "trace.h"
 
+/*
+ * How long one thread runs at all before it is looked after: what guests are told
+ * about the clock has to be renewed.
+ */
+#define ALONE_NS UINT64_C(1000000000)
+
 /* How long threads wait for this vCPU before an idle one is called. */
 #define HELP_NS UINT64_C(100000)
 
@@ -111,7 +117,7 @@ guest_deadline(struct qcpu *v, uint64_t slice_ns, const uint32_t *others)
 	next = __atomic_load_n(&v->v_sched->r_next, __ATOMIC_RELAXED);
 	if (slice_ns != QUERN_NEVER && !sched_has_ready(v) &&
 	    (others == NULL || __atomic_load_n(others, __ATOMIC_SEQ_CST) == 0))
-		slice_ns = k->k_ncpu > 1 ? QBALANCE_NS : QUERN_NEVER;
+		slice_ns = k->k_ncpu > 1 ? QBALANCE_NS : ALONE_NS;
 	if (slice_ns != QUERN_NEVER)
 		deadline = (t->t_account ? t->t_turn : qclock_mono(k)) +
 		    slice_ns;

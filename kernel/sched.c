@@ -604,6 +604,12 @@ qclock_coarse(struct quern *k)
 }
 
 int
+qclock_params(struct quern *k, struct quern_clock_params *cp)
+{
+	return k->k_hyper->clock_params(k->k_ctx, cp);
+}
+
+int
 qrandom_fill(struct quern *k, void *buf, size_t len)
 {
 	return k->k_hyper->random(k->k_ctx, buf, len);

@@ -209,6 +209,12 @@ uint64_t qclock_real(struct quern *k);
 /* The same, perhaps some milliseconds ago, for a fraction of the time. */
 uint64_t qclock_coarse(struct quern *k);
 
+/*
+ * How the clocks follow from the processor's cycles, as the hypercall
+ * clock_params.  -EOPNOTSUPP, -EAGAIN.
+ */
+int qclock_params(struct quern *k, struct quern_clock_params *cp) QMUSTCHECK;
+
 /* Fill with the host's random bytes, fit for keys.  -EIO. */
 int qrandom_fill(struct quern *k, void *buf, size_t len) QMUSTCHECK;
 

@@ -13,6 +13,8 @@
 #	SRCS_pkg, SRCS_NO_pkg
 #			files added where an optional package is present, absent
 #	LOADS		those of them that it loads when it needs them: not linked
+#	IMAGE		NAME: NAME.c, which runs in guests, and NAME.lds make a shared
+#			object NAME.so for the .incbin of image.S, a source of SRCS
 #	HOST		yes: it sees libc (the default in hypercall/)
 #	FLAGS, LIBS	compiler and linker flags of its own: give the reason
 #
@@ -20,7 +22,7 @@
 # hypercall/NAME.  Everything known of unit U is kept in variables U's name ends:
 # SRCS.U, USES.U and so on.
 
-unit_vars := SRCS USES EXPORT DESC PUBLIC SYSCALLS PKGS LOADS HOST FLAGS LIBS
+unit_vars := SRCS USES EXPORT DESC PUBLIC SYSCALLS PKGS LOADS IMAGE HOST FLAGS LIBS
 prog_vars := MAN PROGS SHELL_TESTS SLOW BENCHES SOAK FUZZERS NOSAN NOTSAN ALONE \
 	RUNS GUESTS
 all_vars  := $(unit_vars) $(prog_vars)
@@ -49,6 +51,7 @@ $(eval units += $1)
 $(eval DIR.$1 := $2)
 $(foreach v,$(unit_vars),$(eval $v.$1 := $$($v)))
 $(if $(filter hypercall/%,$2),$(if $(HOST),,$(eval HOST.$1 := yes)))
+$(if $(IMAGE),$(eval FLAGS.$1 += -Wa,-I$B/obj/$1))
 $(eval optpkgs.$1 := $$(sort $$(patsubst NO_%,%,$$(patsubst SRCS_%,%,$$(filter \
 	SRCS_%,$$(.VARIABLES))))))
 $(foreach p,$(optpkgs.$1),$(call add_optional,$1,$p))
@@ -187,6 +190,23 @@ $1: kernel/syscalls.def kernel/makesyscalls.awk
 endef
 
 $(foreach u,$(units),$(eval $(call unit_rules,$u)))
+
+# What runs in guests knows nothing of how the kernel is built: no sanitizer.
+image_flags = -std=gnu11 -O2 -Wall -Wextra -Werror -fPIC -ffreestanding \
+	-fno-stack-protector -fcf-protection=none -fno-builtin \
+	-fasynchronous-unwind-tables -fvisibility=default -nostdlib -shared \
+	-Wl,-Bsymbolic,--hash-style=both,--build-id=sha1,--eh-frame-hdr \
+	-Wl,-z,max-page-size=4096,-z,noexecstack,-soname,linux-vdso.so.1
+
+# $(call image_rules,unit)
+define image_rules
+$B/obj/$1/image.s.o: $B/obj/$1/$(IMAGE.$1).so
+$B/obj/$1/$(IMAGE.$1).so: $(wildcard $(DIR.$1)/$(IMAGE.$1).* $(DIR.$1)/*.h)
+	$$(call say,IMAGE,$$@)
+	$$(Q)$$(CC) $$(image_flags) -Wl,-T,$(DIR.$1)/$(IMAGE.$1).lds -o $$@ \
+	    $(DIR.$1)/$(IMAGE.$1).c
+endef
+$(foreach u,$(units),$(if $(IMAGE.$u),$(eval $(call image_rules,$u))))
 
 dirs   += $B/obj $B/lib $B/pkgconfig $B/stamp $B/check
 depends = $(foreach u,$(units),$(patsubst %.o,%.d,$(objs.$u)))

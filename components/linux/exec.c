@@ -344,11 +344,14 @@ become(struct lthread *lt, struct limage *im, const char *path)
 static int
 load(struct quern_proc *p, struct limage *im)
 {
+	struct lsys *l = linux_of(p->p_k);
 	int error;
 
 	error = qvm_create(p->p_k, &qvmspace_ops, &im->im_map);
 	if (error == 0)
 		error = elf_load(p, im);
+	if (error == 0 && l->l_vdso != NULL)
+		error = qvdso_map(l->l_vdso, im->im_map, &im->im_vdso);
 	if (error == 0)
 		error = stack_make(p, im);
 	return error;

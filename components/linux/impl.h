@@ -22,6 +22,7 @@
 #include <quern/syscall.h>
 #include <quern/timer.h>
 #include <quern/vfs.h>
+#include <quern/vdso.h>
 #include <quern/vm.h>
 #include <quern/vmspace.h>
 
@@ -192,6 +193,7 @@ struct lthread {
 	uint64_t lt_rseq;          /* [o] */
 	uint32_t lt_rseqlen, lt_rseqsig; /* [o] */
 	uint32_t lt_cpu;          /* [o] where it was told that it runs */
+	uint64_t lt_turn;         /* [o] t_turn, when it was looked at last */
 	uint64_t lt_minflt;       /* [o] */
 	uint64_t lt_lostrip;      /* [o] where its mappings were lost ... */
 	uint32_t lt_lost;         /* [o] ... so many times */
@@ -219,6 +221,7 @@ struct lsys {
 	void (*l_running)(void *arg);              /* [a] once */
 	void *l_arg;
 	struct lfutexes *l_futexes; /* [I] */
+	struct qvdso *l_vdso;       /* [I] or NULL */
 	struct qwaitq l_exitq;      /* for processes to end */
 	uint32_t l_nproc;           /* [L] */
 	uint64_t l_serial;          /* [L] the last that was given */

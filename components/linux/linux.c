@@ -91,6 +91,9 @@ linux_init(struct quern *k, void **statep)
 		return error;
 	}
 	qvm_set_oom(k, loom_kill, l);
+	/* Guests that the host can't run need none. */
+	if (l->l_xsave != 0)
+		l->l_vdso = qvdso_create(k);
 	*statep = l;
 	return 0;
 }
@@ -98,9 +101,12 @@ linux_init(struct quern *k, void **statep)
 static void
 linux_fini(struct quern *k, void *state)
 {
+	struct lsys *l = state;
+
 	(void)k;
-	lfutex_fini(state);
-	qfree(state);
+	qvdso_destroy(l->l_vdso);
+	lfutex_fini(l);
+	qfree(l);
 }
 
 static const struct quern_component *const linux_needs[] = { &qvfs, &qvm,

@@ -334,6 +334,15 @@ guest_event(struct lthread *lt, struct quern_proc *p)
 	}
 }
 
+/* It got the vCPU a while after it had it last: the clock that it reads is old. */
+static QCOLD void
+guest_resumed(struct lthread *lt)
+{
+	lt->lt_turn = lt->lt_thread->t_turn;
+	if (lt->lt_l->l_vdso != NULL)
+		qvdso_tick(lt->lt_l->l_vdso, lt->lt_turn);
+}
+
 static void
 guest_main(void *arg)
 {
@@ -365,6 +374,8 @@ guest_main(void *arg)
 		if (qunlikely(__atomic_load_n(&t->t_alert, __ATOMIC_RELAXED)) &&
 		    !lsig_deliver(lt))
 			break;
+		if (qunlikely(t->t_turn != lt->lt_turn))
+			guest_resumed(lt);
 		error = qvmspace_run(lt->lt_vs, &lt->lt_f, QSLICE_NS);
 		if (qunlikely(error == -Q_ENOMEM))
 			guest_lost(lt, p);

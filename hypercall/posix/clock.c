@@ -7,6 +7,10 @@
 
 #include "impl.h"
 
+/* m_tsc */
+#define TSC_TRUSTED     1u
+#define TSC_NOT_TRUSTED 2u
+
 /* The least time over which the TSC's rate is taken. */
 #define BASELINE_NS (10 * NS_PER_MS)
 
@@ -83,7 +87,7 @@ host_clock_begin(struct machine *m)
 
 /* Does the host itself take its time from the TSC? */
 static bool
-tsc_trusted(void)
+read_clocksource(void)
 {
 	char buf[8];
 	ssize_t n;
@@ -99,6 +103,19 @@ tsc_trusted(void)
 	return n == 4 && memcmp(buf, "tsc\n", 4) == 0;
 }
 
+/* Asked once: later the process may not be allowed to open files any more. */
+static bool
+tsc_trusted(struct machine *m)
+{
+	uint32_t known = atomic_load(&m->m_tsc);
+
+	if (known == 0) {
+		known = read_clocksource() ? TSC_TRUSTED : TSC_NOT_TRUSTED;
+		atomic_store(&m->m_tsc, known);
+	}
+	return known == TSC_TRUSTED;
+}
+
 /*
  * The rate comes from two readings, now and when the machine began, so nothing
  * is measured in a loop here.  A reading is good to some 30 ns: 6 ppm over the
@@ -112,7 +129,7 @@ host_clock_params(void *ctx, struct quern_clock_params *cp)
 	uint64_t tsc, mono, real, cycles, ns;
 	unsigned shift = 32;
 
-	if (!tsc_trusted())
+	if (!tsc_trusted(m))
 		return -EOPNOTSUPP;
 	sample(&tsc, &mono, &real);
 	cycles = tsc - m->m_tsc0;

@@ -81,6 +81,7 @@ struct machine {
 	cpu_set_t m_allowed; /* [I] host CPUs that the process may use ... */
 	unsigned m_hostcpus; /* [I] ... and how many */
 	uint64_t m_tsc0, m_mono0; /* [I] one instant on both clocks */
+	_Atomic uint32_t m_tsc;   /* [a] whether to trust it, once asked */
 
 	pthread_mutex_t m_lock;
 

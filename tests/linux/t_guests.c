@@ -14,7 +14,7 @@
 
 static const char *const programs[] = { "tests/linux/g_proc",
 	"tests/linux/g_procfs", "tests/linux/g_signal", "tests/linux/g_thread",
-	"tests/linux/g_calls", NULL };
+	"tests/linux/g_calls", "tests/linux/g_vdso", NULL };
 
 static const char *const shapes[][4] = {
 	{ "-n", "1", "--vmspace=seccomp", NULL },

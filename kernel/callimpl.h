@@ -21,6 +21,8 @@
 struct qsys_table {
 	const struct qsys_handler *ct_call[QSYS_MAX]; /* [I] once it is up */
 	uint32_t ct_missing[QSYS_MAX];                /* [a] */
+	/* Of what trace_calls logs: these only, or all but these.  [I] */
+	bool ct_listed[QSYS_MAX], ct_unknown, ct_except;
 	uint64_t ct_boot; /* [I] monotonic time of creation */
 
 	/* file.c */

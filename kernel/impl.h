@@ -460,6 +460,8 @@ void host_assert_fail(struct quern *k, const char *expr, const char *file,
     int line) QNORETURN;
 
 int syscalls_init(struct quern *k);
+/* Which calls trace_calls logs; see trace_only in quern.h.  -EINVAL. */
+int syscalls_trace(struct quern *k, const char *only);
 void syscalls_fini(struct quern *k);
 int syscalls_install(struct quern *k, const struct qsys_handler *calls);
 

@@ -181,7 +181,9 @@ boot(void *arg)
 	struct boot *b = arg;
 	int error;
 
-	error = syscalls_init(b->b_k);
+	error = syscalls_trace(b->b_k, b->b_cfg->trace_only);
+	if (error == 0)
+		error = syscalls_init(b->b_k);
 	if (error != 0)
 		return error;
 	error = component_start(b->b_k, b->b_cfg);

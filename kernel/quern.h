@@ -61,8 +61,15 @@ struct quern_config {
 	 */
 	int log_level;
 
-	/* Trace of system calls: log a line a call, as strace does. */
+	/* Trace of system calls: log a line a call, as strace does ... */
 	int trace_calls;
+
+	/*
+	 * ... of these only: names separated by commas, "unknown" for calls
+	 * that are not there; after a '!', of all but these.  NULL, "": of all.
+	 * Without a name for it quern_create fails with -EINVAL.
+	 */
+	const char *trace_only;
 
 	/* Trace from the start: quern_trace_start's `events`.  0: no. */
 	unsigned trace_events;

@@ -42,6 +42,67 @@ syscalls_init(struct quern *k)
 	return error != 0 ? error : syscalls_install(k, kernel_calls);
 }
 
+/* Is the name `s`, of `len` bytes, that of call `nr`? */
+static bool
+is_call(unsigned nr, const char *s, size_t len)
+{
+	const char *name = qsys_descs[nr].d_name;
+
+	return name != NULL && qstrlen(name) == len &&
+	    memcmp(name, s, len) == 0;
+}
+
+/* Note one name of the list.  -EINVAL. */
+static int
+list_call(struct qsys_table *ct, const char *name, size_t len)
+{
+	static const char unknown[] = "unknown";
+	unsigned nr;
+
+	if (len == sizeof(unknown) - 1 && memcmp(name, unknown, len) == 0) {
+		ct->ct_unknown = true;
+		return 0;
+	}
+	for (nr = 0; nr < QSYS_MAX; nr++)
+		if (is_call(nr, name, len)) {
+			ct->ct_listed[nr] = true;
+			return 0;
+		}
+	return -Q_EINVAL;
+}
+
+int
+syscalls_trace(struct quern *k, const char *only)
+{
+	struct qsys_table *ct = k->k_calls;
+	const char *end;
+	int error;
+
+	ct->ct_except = only == NULL || only[0] == '\0' || only[0] == '!';
+	if (only == NULL || only[0] == '\0')
+		return 0;
+	for (only += ct->ct_except;; only = end + 1) {
+		for (end = only; *end != '\0' && *end != ','; end++)
+			;
+		error = list_call(ct, only, (size_t)(end - only));
+		if (error != 0 || *end == '\0')
+			return error;
+	}
+}
+
+/* Is a line to be logged for call `nr`, or for one that is not there? */
+static bool
+is_traced(struct quern *k, unsigned nr, bool unknown)
+{
+	const struct qsys_table *ct = k->k_calls;
+	bool listed = (nr < QSYS_MAX && ct->ct_listed[nr]) ||
+	    (unknown && ct->ct_unknown);
+
+	return (__atomic_load_n(&k->k_trace, __ATOMIC_RELAXED) &
+		   QTRACE_CALLS) != 0 &&
+	    listed != ct->ct_except;
+}
+
 void
 syscalls_fini(struct quern *k)
 {
@@ -85,8 +146,7 @@ not_there(struct quern_proc *p, unsigned nr, const uint64_t *args)
 	if (nr < QSYS_MAX)
 		__atomic_fetch_add(&k->k_calls->ct_missing[nr], 1,
 		    __ATOMIC_RELAXED);
-	if ((__atomic_load_n(&k->k_trace, __ATOMIC_RELAXED) & QTRACE_CALLS) !=
-	    0)
+	if (is_traced(k, nr, true))
 		trace_missing(p, nr, args);
 	return -Q_ENOSYS;
 }
@@ -123,8 +183,7 @@ call_traced(void *arg)
 	int64_t ret;
 
 	qtrace(qcpu_current(), &ev_call, nr, s->s_proc->p_pid, 0);
-	if ((__atomic_load_n(&s->s_proc->p_k->k_trace, __ATOMIC_RELAXED) &
-		QTRACE_CALLS) != 0)
+	if (is_traced(s->s_proc->p_k, nr, false))
 		ret = trace_call(s);
 	else
 		ret = s->s_call->h_fn(s);

@@ -154,6 +154,7 @@ make_kernel(struct boot *b)
 		.arg = b,
 		.log_level = QUERN_LOG_WARN,
 		.trace_calls = o->o_trace != NULL,
+		.trace_only = o->o_trace,
 	};
 	int error;
 

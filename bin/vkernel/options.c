@@ -10,6 +10,9 @@
 
 #include "vkernel.h"
 
+/* More than the highest number of a call. */
+#define TRACE_MAX 1024u
+
 static const char usage_text[] =
     "usage: vkernel [options] [-- command [args]]\n"
     "  -m SIZE[kmg]     RAM (default 64m)\n"
@@ -25,7 +28,7 @@ static const char usage_text[] =
     "  --init PATH      instead of /sbin/init\n"
     "  --vmspace=KIND   seccomp (default) or ptrace\n"
     "  --calls=HOW      patch (default) or trap\n"
-    "  --trace[=WHAT]   show system calls\n"
+    "  --trace[=CALLS]  show system calls: all, these, or !all but these\n"
     "  --unconfined     leave the kernel process all that you may do\n"
     "  -h               this\n";
 
@@ -113,6 +116,32 @@ add_env(struct vk_options *o, const char *arg)
 	o->o_env[o->o_nenv++] = arg;
 }
 
+/* Names of calls, separated by commas, perhaps behind a '!'. */
+static void
+check_trace(const char *what)
+{
+	const char *end, *name;
+	unsigned nr;
+
+	if (*what == '\0')
+		return;
+	for (what += *what == '!';; what = end + 1) {
+		end = what + strcspn(what, ",");
+		name = "unknown";
+		for (nr = 0;
+		     name == NULL || strlen(name) != (size_t)(end - what) ||
+		     strncmp(name, what, (size_t)(end - what)) != 0;
+		     nr++) {
+			if (nr == TRACE_MAX)
+				vk_fail("--trace: no system call '%.*s'",
+				    (int)(end - what), what);
+			name = quern_syscall_name(nr);
+		}
+		if (*end == '\0')
+			return;
+	}
+}
+
 enum {
 	OPT_INIT = 256,
 	OPT_VMSPACE,
@@ -184,6 +213,7 @@ take_option(struct vk_options *o, int c)
 		break;
 	case OPT_TRACE:
 		o->o_trace = optarg != NULL ? optarg : "";
+		check_trace(o->o_trace);
 		break;
 	case OPT_UNCONFINED:
 		o->o_unconfined = true;

@@ -77,6 +77,8 @@ START_TEST(test_usage)
 		{ { "-n", "65", "-r", "x" }, "1 to 64" },
 		{ { "-e", "=x", "-r", "x" }, "NAME=VALUE" },
 		{ { "--vmspace=x", "-r", "x" }, "seccomp or ptrace" },
+		{ { "--trace=open,nonesuch", "-r", "x" }, "'nonesuch'" },
+		{ { "--trace=,", "-r", "x" }, "no system call" },
 		{ { "--", "ls" }, "no disk" },
 		{ { "-r", "x", "ls" }, "behind --" },
 		{ { "-r", "/nonexistent", "--", "ls" }, "No such file" },

@@ -604,6 +604,63 @@ trace(struct kenv *e)
 	kenv_destroy(e, k);
 }
 
+/* What is traced when `only` is asked for: lines, one character for each call. */
+static void
+traced_only(struct kenv *e, const char *only, const char *want)
+{
+	static const struct {
+		const char *name;
+		char letter;
+	} calls[] = { { " getpid(", 'p' }, { " umask(", 'u' },
+		{ " mmap(", 'm' }, { " syscall_999(", 'x' },
+		{ " getppid(", 'q' } };
+	struct lines l = { .e = e };
+	struct quern_config c = kenv_config(e);
+	struct quern_proc *p = NULL;
+	struct quern *k = NULL;
+	uint64_t args[6] = { 0 };
+	size_t i;
+
+	c.trace_calls = 1;
+	c.trace_only = only;
+	c.log = keep_line;
+	c.arg = &l;
+	KCHECK_EQ(e, quern_create(&c, &k), 0);
+	if (k == NULL || !KCHECK_EQ(e, quern_proc_create(k, &p), 0))
+		return;
+	l.len = 0;
+	l.text[0] = '\0';
+	(void)quern_getpid(p);
+	(void)quern_umask(p, 0);
+	(void)quern_syscall(p, QUERN_NR_mmap, args);
+	(void)quern_syscall(p, 999, args);
+	(void)quern_getppid(p);
+	for (i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)
+		KCHECK_EQ(e, strstr(l.text, calls[i].name) != NULL,
+		    strchr(want, calls[i].letter) != NULL);
+	KCHECK_EQ(e, qsys_missing(k, QUERN_NR_mmap), 1);
+	kenv_destroy(e, k);
+}
+
+static void
+trace_only(struct kenv *e)
+{
+	struct quern_config c = kenv_config(e);
+	struct quern *k = NULL;
+
+	traced_only(e, NULL, "pumxq");
+	traced_only(e, "", "pumxq");
+	traced_only(e, "umask,getppid", "uq");
+	traced_only(e, "unknown", "mx");
+	traced_only(e, "mmap", "m");
+	traced_only(e, "!getpid,unknown", "uq");
+	traced_only(e, "!mmap", "puxq");
+	c.trace_only = "umask,nonesuch";
+	KCHECK_EQ(e, quern_create(&c, &k), -Q_EINVAL);
+	c.trace_only = ",";
+	KCHECK_EQ(e, quern_create(&c, &k), -Q_EINVAL);
+}
+
 /* ---- without memory --------------------------------------------------------------------- */
 
 /* A call that may fail for want of memory, and for nothing else. */
@@ -693,6 +750,7 @@ const struct kcase kcalls_cases[] = {
 	{ .name = "by_number", .body = by_number, .seeds = 2 },
 	{ .name = "components", .body = components, .seeds = 2 },
 	{ .name = "trace", .body = trace, .seeds = 2 },
+	{ .name = "trace_only", .body = trace_only, .seeds = 2 },
 	{ .name = "starved", .body = starved, .seeds = 6 },
 	{ .name = NULL },
 };

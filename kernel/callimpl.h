@@ -11,6 +11,7 @@
 #include <quern/proc.h>
 #include <quern/slab.h>
 #include <quern/syscall.h>
+#include <quern/timespec.h>
 
 #include "impl.h"
 
@@ -84,16 +85,5 @@ int proc_become(struct quern_proc *p, const struct quern_cred *cred);
 
 /* Set the signal mask that argument `i` points to until the call ends. */
 int sigmask_in(const struct qsys *s, unsigned i, unsigned size_i);
-
-/* ---- timecalls.c -------------------------------------------------------- */
-
-/* Instants and spans end there. */
-#define NS_MAX ((uint64_t)INT64_MAX)
-
-/* Nanoseconds of `t`, up to INT64_MAX; false: not a valid time. */
-bool timespec_ns(const struct q_timespec *t, uint64_t *nsp);
-struct q_timespec ns_timespec(uint64_t ns);
-/* `ns` from now on the monotonic clock; QUERN_NEVER stays that. */
-uint64_t deadline_in(struct quern *k, uint64_t ns);
 
 #endif /* QUERN_KERNEL_CALLIMPL_H */

@@ -611,7 +611,7 @@ deadline_ms(struct quern *k, int ms)
 	if (ms == 0)
 		return 0;
 	return ms < 0 ? QUERN_NEVER :
-			deadline_in(k, (uint64_t)ms * UINT64_C(1000000));
+			qdeadline_in(k, (uint64_t)ms * UINT64_C(1000000));
 }
 
 QSYS(epoll_wait)
@@ -639,9 +639,9 @@ QSYS(epoll_pwait2)
 		error = qsys_in(s, 3, &t, sizeof(t));
 		if (error != 0)
 			return error;
-		if (!timespec_ns(&t, &ns))
+		if (!qtimespec_ns(&t, &ns))
 			return -Q_EINVAL;
-		deadline = ns == 0 ? 0 : deadline_in(s->s_proc->p_k, ns);
+		deadline = ns == 0 ? 0 : qdeadline_in(s->s_proc->p_k, ns);
 	}
 	error = sigmask_in(s, 4, 5);
 	return error != 0 ? error : epoll_wait(s, deadline);

@@ -200,9 +200,9 @@ timeout_in(const struct qsys *s, unsigned i, bool usec, struct timeout *to)
 		    (uint64_t)(t.tv_nsec / 1000000));
 		t.tv_nsec = t.tv_nsec % 1000000 * 1000;
 	}
-	if (!timespec_ns(&t, &ns))
+	if (!qtimespec_ns(&t, &ns))
 		return -Q_EINVAL;
-	to->to_deadline = ns == 0 ? 0 : deadline_in(s->s_proc->p_k, ns);
+	to->to_deadline = ns == 0 ? 0 : qdeadline_in(s->s_proc->p_k, ns);
 	to->to_update = ns != 0;
 	return 0;
 }
@@ -218,7 +218,7 @@ timeout_out(const struct qsys *s, const struct timeout *to)
 		return;
 	now = qclock_mono(s->s_proc->p_k);
 	ns = to->to_deadline > now ? to->to_deadline - now : 0;
-	t = ns_timespec(ns);
+	t = qtimespec_of(ns);
 	if (to->to_usec)
 		t.tv_nsec /= 1000;
 	if (qcopyout(s->s_us, to->to_addr, &t, sizeof(t)) != 0)
@@ -335,7 +335,7 @@ QSYS(poll)
 	return do_poll(s,
 	    ms < 0 ?
 		QUERN_NEVER :
-		deadline_in(s->s_proc->p_k, (uint64_t)ms * UINT64_C(1000000)));
+		qdeadline_in(s->s_proc->p_k, (uint64_t)ms * UINT64_C(1000000)));
 }
 
 QSYS(ppoll)

@@ -14,19 +14,19 @@
 #define SEC UINT64_C(1000000000)
 
 bool
-timespec_ns(const struct q_timespec *t, uint64_t *nsp)
+qtimespec_ns(const struct q_timespec *t, uint64_t *nsp)
 {
 	if (t->tv_sec < 0 || (uint64_t)t->tv_nsec >= SEC)
 		return false;
-	if ((uint64_t)t->tv_sec >= NS_MAX / SEC)
-		*nsp = NS_MAX;
+	if ((uint64_t)t->tv_sec >= QNS_MAX / SEC)
+		*nsp = QNS_MAX;
 	else
 		*nsp = (uint64_t)t->tv_sec * SEC + (uint64_t)t->tv_nsec;
 	return true;
 }
 
 struct q_timespec
-ns_timespec(uint64_t ns)
+qtimespec_of(uint64_t ns)
 {
 	struct q_timespec t = { (int64_t)(ns / SEC), (int64_t)(ns % SEC) };
 
@@ -34,7 +34,7 @@ ns_timespec(uint64_t ns)
 }
 
 uint64_t
-deadline_in(struct quern *k, uint64_t ns)
+qdeadline_in(struct quern *k, uint64_t ns)
 {
 	uint64_t now;
 
@@ -43,7 +43,7 @@ deadline_in(struct quern *k, uint64_t ns)
 	now = qthread_current()->t_started;
 	if (now == 0)
 		now = qthread_current()->t_began = qclock_mono(k);
-	return ns >= NS_MAX - now ? NS_MAX : now + ns;
+	return ns >= QNS_MAX - now ? QNS_MAX : now + ns;
 }
 
 /* ---- reading --------------------------------------------------------------- */
@@ -92,7 +92,7 @@ QSYS(clock_gettime)
 	error = read_clock(s->s_proc->p_k, qsys_int(s, 0), &ns);
 	if (error != 0)
 		return error;
-	t = ns_timespec(ns);
+	t = qtimespec_of(ns);
 	return qsys_out(s, 1, &t, sizeof(t));
 }
 
@@ -116,7 +116,7 @@ QSYS(clock_settime)
 	error = qsys_in(s, 1, &t, sizeof(t));
 	if (error != 0)
 		return error;
-	return timespec_ns(&t, &ns) ? -Q_EPERM : -Q_EINVAL;
+	return qtimespec_ns(&t, &ns) ? -Q_EPERM : -Q_EINVAL;
 }
 
 QSYS(gettimeofday)
@@ -128,7 +128,7 @@ QSYS(gettimeofday)
 
 	error = read_clock(s->s_proc->p_k, Q_CLOCK_REALTIME, &ns);
 	if (error == 0 && s->s_arg[0] != 0) {
-		t = ns_timespec(ns);
+		t = qtimespec_of(ns);
 		t.tv_nsec /= 1000;
 		error = qsys_out(s, 0, &t, sizeof(t));
 	}
@@ -184,8 +184,8 @@ sleep_until(struct quern *k, int clock, uint64_t until)
 		if (error != 0 || now >= until)
 			return error;
 		mono = qclock_mono(k);
-		error = qthread_sleep_until(until - now >= NS_MAX - mono ?
-			NS_MAX :
+		error = qthread_sleep_until(until - now >= QNS_MAX - mono ?
+			QNS_MAX :
 			mono + (until - now),
 		    true);
 		if (error != 0)
@@ -198,7 +198,7 @@ static int
 sleep_span(struct qsys *s, uint64_t ns, unsigned i)
 {
 	struct quern *k = s->s_proc->p_k;
-	uint64_t until = deadline_in(k, ns), now;
+	uint64_t until = qdeadline_in(k, ns), now;
 	struct q_timespec left;
 	int error, e2;
 
@@ -210,7 +210,7 @@ sleep_span(struct qsys *s, uint64_t ns, unsigned i)
 	now = qclock_mono(k);
 	if (now >= until)
 		return 0;
-	left = ns_timespec(until - now);
+	left = qtimespec_of(until - now);
 	e2 = s->s_arg[i] == 0 ? 0 : qsys_out(s, i, &left, sizeof(left));
 	return e2 != 0 ? e2 : error;
 }
@@ -224,7 +224,7 @@ QSYS(nanosleep)
 	error = qsys_in(s, 0, &t, sizeof(t));
 	if (error != 0)
 		return error;
-	return timespec_ns(&t, &ns) ? sleep_span(s, ns, 1) : -Q_EINVAL;
+	return qtimespec_ns(&t, &ns) ? sleep_span(s, ns, 1) : -Q_EINVAL;
 }
 
 QSYS(clock_nanosleep)
@@ -238,7 +238,7 @@ QSYS(clock_nanosleep)
 		error = qsys_in(s, 2, &t, sizeof(t));
 	if (error != 0)
 		return error;
-	if (!timespec_ns(&t, &ns))
+	if (!qtimespec_ns(&t, &ns))
 		return -Q_EINVAL;
 	if ((qsys_int(s, 1) & Q_TIMER_ABSTIME) != 0)
 		return sleep_until(s->s_proc->p_k, clock, ns);

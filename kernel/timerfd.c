@@ -169,8 +169,8 @@ static void
 timerfd_get(struct timerfd *t, uint64_t now, struct q_itimerspec *its)
 {
 	catch_up(t, now);
-	its->it_interval = ns_timespec(t->t_interval);
-	its->it_value = ns_timespec(t->t_when != 0 ? t->t_when - now : 0);
+	its->it_interval = qtimespec_of(t->t_interval);
+	its->it_value = qtimespec_of(t->t_when != 0 ? t->t_when - now : 0);
 }
 
 /* The timer behind descriptor `fd`, with a reference to its file. */
@@ -216,7 +216,7 @@ first_expiry(struct timerfd *t, uint64_t ns, bool absolute, uint64_t now)
 	if (ns == 0)
 		return 0;
 	if (!absolute)
-		return ns < NS_MAX - now ? now + ns : NS_MAX;
+		return ns < QNS_MAX - now ? now + ns : QNS_MAX;
 	if (t->t_clock == Q_CLOCK_REALTIME ||
 	    t->t_clock == Q_CLOCK_REALTIME_ALARM) {
 		real = qclock_real(t->t_k);
@@ -255,8 +255,8 @@ QSYS(timerfd_settime)
 	error = qsys_in(s, 2, &its, sizeof(its));
 	if (error != 0)
 		return error;
-	if (!timespec_ns(&its.it_value, &value) ||
-	    !timespec_ns(&its.it_interval, &interval))
+	if (!qtimespec_ns(&its.it_value, &value) ||
+	    !qtimespec_ns(&its.it_interval, &interval))
 		return -Q_EINVAL;
 	error = timerfd_find(s, &f);
 	if (error != 0)

@@ -16,7 +16,6 @@
 #include <quern/abi/futex.h>
 
 #define BUCKETS 256u
-#define SEC     UINT64_C(1000000000)
 
 /* So much of a robust list is looked at. */
 #define ROBUST_MAX 2048u
@@ -359,12 +358,11 @@ deadline_of(const struct qsys *s, uint32_t op, uint64_t *deadline)
 	error = qsys_in(s, 3, &ts, sizeof(ts));
 	if (error != 0)
 		return error;
-	if (ts.tv_sec < 0 || (uint64_t)ts.tv_nsec >= SEC)
+	if (!qtimespec_ns(&ts, &ns))
 		return -Q_EINVAL;
-	if ((uint64_t)ts.tv_sec > INT64_MAX / SEC - 1)
-		return 0;
-	ns = (uint64_t)ts.tv_sec * SEC + (uint64_t)ts.tv_nsec;
 	now = qclock_mono(k);
+	if (ns >= QNS_MAX - now)
+		return 0;
 	if (!absolute) {
 		t->t_began = t->t_started != 0 ? t->t_started : now;
 		*deadline = t->t_began + ns;

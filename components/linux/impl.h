@@ -21,8 +21,9 @@
 #include <quern/slab.h>
 #include <quern/syscall.h>
 #include <quern/timer.h>
-#include <quern/vfs.h>
+#include <quern/timespec.h>
 #include <quern/vdso.h>
+#include <quern/vfs.h>
 #include <quern/vm.h>
 #include <quern/vmspace.h>
 

@@ -4,8 +4,6 @@
  */
 #include "impl.h"
 
-#define SEC UINT64_C(1000000000)
-
 static bool
 sig_valid(int sig)
 {
@@ -138,7 +136,7 @@ static int
 timeout_in(const struct qsys *s, unsigned i, uint64_t *deadline)
 {
 	struct q_timespec ts;
-	uint64_t now;
+	uint64_t ns;
 	int error;
 
 	*deadline = QUERN_NEVER;
@@ -147,12 +145,9 @@ timeout_in(const struct qsys *s, unsigned i, uint64_t *deadline)
 	error = qsys_in(s, i, &ts, sizeof(ts));
 	if (error != 0)
 		return error;
-	if (ts.tv_sec < 0 || (uint64_t)ts.tv_nsec >= SEC)
+	if (!qtimespec_ns(&ts, &ns))
 		return -Q_EINVAL;
-	now = qclock_mono(s->s_proc->p_k);
-	if ((uint64_t)ts.tv_sec < (QUERN_NEVER - now) / SEC - 1)
-		*deadline = now + (uint64_t)ts.tv_sec * SEC +
-		    (uint64_t)ts.tv_nsec;
+	*deadline = qdeadline_in(s->s_proc->p_k, ns);
 	return 0;
 }
 

@@ -15,8 +15,7 @@
  */
 #include "impl.h"
 
-#define SEC    UINT64_C(1000000000)
-#define NS_MAX ((uint64_t)INT64_MAX)
+#define SEC UINT64_C(1000000000)
 
 /* The most timers of a process, and how far its clocks are looked at again. */
 #define TIMER_MAX 4096
@@ -261,28 +260,9 @@ set(struct ltimer *t, uint64_t ns, uint64_t interval, bool absolute)
 	if (ns == 0)
 		return;
 	if (!absolute)
-		ns = ns < NS_MAX - now ? now + ns : NS_MAX;
+		ns = ns < QNS_MAX - now ? now + ns : QNS_MAX;
 	t->tm_when = ns;
 	arm(t, now);
-}
-
-static bool
-ns_of(const struct q_timespec *ts, uint64_t *ns)
-{
-	if (ts->tv_sec < 0 || (uint64_t)ts->tv_nsec >= SEC)
-		return false;
-	*ns = (uint64_t)ts->tv_sec >= NS_MAX / SEC ?
-	    NS_MAX :
-	    (uint64_t)ts->tv_sec * SEC + (uint64_t)ts->tv_nsec;
-	return true;
-}
-
-static struct q_timespec
-timespec_of(uint64_t ns)
-{
-	struct q_timespec ts = { (int64_t)(ns / SEC), (int64_t)(ns % SEC) };
-
-	return ts;
 }
 
 /* ---- setitimer, alarm ----------------------------------------------------------------------- */
@@ -354,7 +334,7 @@ ns_of_timeval(const struct q_timeval *tv, uint64_t *ns)
 {
 	struct q_timespec ts = { tv->tv_sec, tv->tv_usec * 1000 };
 
-	return (uint64_t)tv->tv_usec < 1000000 && ns_of(&ts, ns);
+	return (uint64_t)tv->tv_usec < 1000000 && qtimespec_ns(&ts, ns);
 }
 
 static void
@@ -544,7 +524,8 @@ QSYS(timer_settime)
 	error = qsys_in(s, 2, &its, sizeof(its));
 	if (error != 0)
 		return error;
-	if (!ns_of(&its.it_value, &ns) || !ns_of(&its.it_interval, &interval))
+	if (!qtimespec_ns(&its.it_value, &ns) ||
+	    !qtimespec_ns(&its.it_interval, &interval))
 		return -Q_EINVAL;
 	qspin_lock(&l->l_lock);
 	t = qsys_int(s, 0) >= 0 ? find(lp, qsys_int(s, 0)) : NULL;
@@ -555,8 +536,8 @@ QSYS(timer_settime)
 	qspin_unlock(&l->l_lock);
 	if (t == NULL)
 		return -Q_EINVAL;
-	its.it_value = timespec_of(left);
-	its.it_interval = timespec_of(old);
+	its.it_value = qtimespec_of(left);
+	its.it_interval = qtimespec_of(old);
 	return s->s_arg[3] == 0 ? 0 : qsys_out(s, 3, &its, sizeof(its));
 }
 
@@ -575,8 +556,8 @@ QSYS(timer_gettime)
 	qspin_unlock(&l->l_lock);
 	if (t == NULL)
 		return -Q_EINVAL;
-	its.it_value = timespec_of(left);
-	its.it_interval = timespec_of(interval);
+	its.it_value = qtimespec_of(left);
+	its.it_interval = qtimespec_of(interval);
 	return qsys_out(s, 1, &its, sizeof(its));
 }
 

@@ -5,6 +5,7 @@
 #include "impl.h"
 
 #include <quern/abi/signal.h>
+#include <quern/timespec.h>
 
 static const struct qtag tag_control = { "socket control data" };
 
@@ -292,17 +293,16 @@ static int
 end_time(const struct qsys *s, uint64_t *untilp)
 {
 	struct q_timespec ts;
+	uint64_t ns;
 
 	*untilp = QUERN_NEVER;
 	if (s->s_arg[4] == 0)
 		return 0;
 	if (qsys_in(s, 4, &ts, sizeof(ts)) != 0)
 		return -Q_EFAULT;
-	if (ts.tv_sec < 0 || ts.tv_nsec < 0 || ts.tv_nsec >= 1000000000)
+	if (!qtimespec_ns(&ts, &ns))
 		return -Q_EINVAL;
-	if (ts.tv_sec < INT32_MAX)
-		*untilp = qclock_mono(s->s_proc->p_k) +
-		    (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+	*untilp = qdeadline_in(s->s_proc->p_k, ns);
 	return 0;
 }
 

@@ -24,7 +24,6 @@ struct qsys_table {
 	uint32_t ct_missing[QSYS_MAX];                /* [a] */
 	/* Of what trace_calls logs: these only, or all but these.  [I] */
 	bool ct_listed[QSYS_MAX], ct_unknown, ct_except;
-	uint64_t ct_boot; /* [I] monotonic time of creation */
 
 	/* file.c */
 	struct qspin ct_file_lock;
@@ -43,6 +42,10 @@ struct qsys_table {
 	uint32_t ct_nproc;   /* [a] changed under [p] */
 	bool ct_pid_wrapped; /* [p] numbers are being used again */
 	const struct qproc_part *ct_part[QPROC_NPART]; /* [I] once it is up */
+
+	/* misccalls.c */
+	void (*ct_sysinfo)(void *arg, struct q_sysinfo *); /* [a] or NULL */
+	void *ct_sysinfo_arg;
 };
 
 /* ---- calltrace.c -------------------------------------------------------- */

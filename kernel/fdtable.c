@@ -564,8 +564,8 @@ qfdtable_put(struct qfdtable *t)
  * are theirs: all that are reserved are so in the copy, too.  Those that are not
  * theirs stay unused in it, and theirs in the other.
  */
-static int
-unshare(struct quern_proc *p)
+int
+qfdtable_unshare(struct quern_proc *p)
 {
 	struct qfdtable *own, *t = table_of(p);
 	size_t len;
@@ -607,7 +607,7 @@ fd_close_range(struct quern_proc *p, uint32_t first, uint32_t last,
 	int error;
 
 	if ((flags & Q_CLOSE_RANGE_UNSHARE) != 0) {
-		error = unshare(p);
+		error = qfdtable_unshare(p);
 		if (error != 0)
 			return error;
 	}

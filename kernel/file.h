@@ -256,6 +256,9 @@ void qfdtable_get(struct qfdtable *t);
 /* Drop a reference; the last one closes everything.  May sleep. */
 void qfdtable_put(struct qfdtable *t);
 
+/* Have a table of its own, a copy if it was shared.  -EMFILE, -ENOMEM. */
+int qfdtable_unshare(struct quern_proc *p) QMUSTCHECK;
+
 /* Close what is marked close-on-exec. */
 void qfdtable_exec(struct quern_proc *p);
 

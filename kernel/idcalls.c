@@ -205,8 +205,13 @@ follow_users(struct qcred *c, const struct ids *old, const struct ids *new)
 {
 	uint64_t eff = c->c_cap_eff;
 
-	if (has_root(old) && !has_root(new))
-		c->c_cap_perm = eff = 0;
+	if ((c->c_secbits & QSECBIT_NO_SETUID_FIXUP) != 0)
+		return;
+	if (has_root(old) && !has_root(new)) {
+		if ((c->c_secbits & QSECBIT_KEEP_CAPS) == 0)
+			c->c_cap_perm = eff = 0;
+		c->c_cap_amb = 0;
+	}
 	if (old->i_eff == 0 && new->i_eff != 0)
 		eff = 0;
 	if (old->i_eff != 0 && new->i_eff == 0)
@@ -657,12 +662,12 @@ QSYS(setgroups)
 	return 0;
 }
 
-bool
+void
 qproc_exec_cred(struct quern_proc *p, uint32_t uid, uint32_t gid)
 {
 	struct qcred *c = &p->p_cred;
-	uint64_t caps;
-	bool secure;
+	uint64_t caps, eff;
+	bool root;
 
 	qmutex_lock(&p->p_lock);
 	if (uid != NOBODY)
@@ -673,12 +678,17 @@ qproc_exec_cred(struct quern_proc *p, uint32_t uid, uint32_t gid)
 	store(&c->c_fsuid, c->c_euid);
 	store(&c->c_sgid, c->c_egid);
 	store(&c->c_fsgid, c->c_egid);
-	/* capabilities(7), without file capabilities: root has them all. */
-	caps = c->c_euid == 0 || c->c_uid == 0 ? QCAP_ALL : 0;
+	/* capabilities(7), without file capabilities: root has what it may. */
+	root = (c->c_secbits & QSECBIT_NOROOT) == 0;
+	if (uid != NOBODY || gid != NOBODY)
+		c->c_cap_amb = 0;
+	caps = eff = c->c_cap_amb;
+	if (root && (c->c_euid == 0 || c->c_uid == 0))
+		caps = c->c_cap_inh | c->c_cap_bnd;
+	if (root && c->c_euid == 0)
+		eff = caps;
 	c->c_cap_perm = caps;
-	__atomic_store_n(&c->c_cap_eff, c->c_euid == 0 ? caps : 0,
-	    __ATOMIC_RELAXED);
-	secure = c->c_uid != c->c_euid || c->c_gid != c->c_egid;
+	c->c_secbits &= ~QSECBIT_KEEP_CAPS;
+	__atomic_store_n(&c->c_cap_eff, eff, __ATOMIC_RELAXED);
 	qmutex_unlock(&p->p_lock);
-	return secure;
 }

@@ -72,6 +72,14 @@ struct qhost {
 	uint64_t h_deadline; /* quern_poll: wait no longer than this */
 };
 
+/* The last lines of the log, for syslog(2); log.c. */
+#define QLOG_RING 16384u
+struct quern_ring {
+	struct hspin lg_lock;
+	uint64_t lg_end, lg_read, lg_clear; /* [lg_lock] bytes so far */
+	char lg_buf[QLOG_RING];             /* [lg_lock] */
+};
+
 /* The levels and slots of a timer wheel: 64^8 * 2^10 ns is 9 years. */
 #define QWHEEL_LEVELS 8u
 #define QWHEEL_SLOTS  64u
@@ -199,6 +207,7 @@ struct quern {
 	int k_log_level; /* [a] lines above it are dropped */
 	char k_name[32];
 
+	uint64_t k_born;   /* [I] when it was made, monotonic */
 	uint64_t k_fileno; /* [a] qfile_serial's last */
 
 	struct qspin k_uts;
@@ -212,6 +221,8 @@ struct quern {
 	struct lock_stat k_lock_stat[LOCK_STATS];
 
 	char k_panicmsg[256];
+
+	struct quern_ring k_log; /* last: most of it is not touched */
 };
 
 /* On a host's stack: a point where a simulated host may let another go on. */

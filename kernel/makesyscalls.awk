@@ -9,6 +9,7 @@
 #	wrappers.c	the wrappers and the list of handlers of UNIT
 #	table.c		the descriptions of all calls
 #	calltab.c	for programs: wrappers and contracts of UNITS
+#	abi.md		docs/linux-abi.md: what there is of each call
 #
 # For any awk (mawk, gawk).  A line that is wrong is reported with its place,
 # and the exit status is 1.
@@ -30,8 +31,9 @@ BEGIN {
 		result[w[i]] = 1
 	ret_kind["none"] = ret_kind["int"] = ret_kind["count"] = "QARG_INT"
 	ret_kind["time"] = "QARG_LONG"
-	if (out !~ /^(calls\.h|wrappers\.c|table\.c|calltab\.c)$/)
-		die("usage: -v out=calls.h, wrappers.c, table.c or calltab.c")
+	if (out !~ /^(calls\.h|wrappers\.c|table\.c|calltab\.c|abi\.md)$/)
+		die("usage: -v out=calls.h, wrappers.c, table.c, calltab.c " \
+		    "or abi.md")
 	if (out ~ /^(wrappers|calltab)\.c$/ && unit == "")
 		die("usage: -v unit=NAME")
 	last_nr = -1
@@ -88,6 +90,8 @@ END {
 		emit_wrappers()
 	else if (out == "calltab.c")
 		emit_calltab()
+	else if (out == "abi.md")
+		emit_abi()
 	else
 		emit_table()
 }
@@ -471,10 +475,12 @@ function finish_call(    nr, s, name, public, i, rest, owner) {
 	s = trim(substr(s, RLENGTH + 1))
 	order[++norder] = nr
 	if (owner == "-") {
-		if (!is_name(s) || nmore > 0)
+		if (!is_name(s))
 			bad("want: NUMBER - NAME")
 		call_name[nr] = s
 		call_unit[nr] = ""
+		for (i = 1; i <= nmore; i++)
+			call_note[nr] = call_note[nr] (i > 1 ? " " : "") more[i]
 	} else {
 		if (!match(s, /^[a-z_0-9]+(\/[a-z_0-9]+)?\(/))
 			bad("want: NAME(...) = RESULT")
@@ -496,8 +502,15 @@ function finish_call(    nr, s, name, public, i, rest, owner) {
 		call_unit[nr] = owner
 		call_decl[nr] = name "(" s ") = " rest
 		parse_args(nr, s)
-		for (i = 1; i <= nmore; i++)
+		for (i = 1; i <= nmore; i++) {
 			text[nr, i] = more[i]
+			if (call_note[nr] != "")
+				call_note[nr] = call_note[nr] " " more[i]
+			else if (sub(/^Lacks: */, "", more[i]))
+				call_note[nr] = more[i]
+		}
+		if (nmore > 0 && text[nr, 1] ~ /^Lacks:/)
+			bad("call '" name "' has no contract")
 		ntext[nr] = nmore
 		if (nmore == 0)
 			bad("call '" name "' has no contract")
@@ -722,6 +735,44 @@ function emit_calltab(    i, j, n, s, w, nr, have) {
 	}
 	print "\t{ 0, NULL, NULL, NULL },"
 	print "};"
+}
+
+# What is in front of the table; `n` counts by state.
+function emit_abi_head(n) {
+	print "<!-- Made by makesyscalls.awk of kernel/syscalls.def: make abi -->"
+	print "# The system calls of Linux x86-64"
+	print ""
+	print "What guests, programs for Linux as they are, find of each call of"
+	print "Linux, by its number.  Of " norder " calls " n["complete"] + 0 \
+	    " are complete, " n["partial"] + 0 " are partial and"
+	print n["absent"] + 0 " are absent."
+	print ""
+	print "- *complete*: what its manual page describes and a guest can tell."
+	print "- *partial*: the last column says what lacks, or is other than there."
+	print "- *absent*: `-ENOSYS`, counted, and named by `vkernel --trace`."
+	print ""
+	print "What a call does with an object that does not exist here - a network"
+	print "card, a namespace, a cgroup - is not counted as lacking.  The contract"
+	print "of each call, with its errors, is in `kernel/syscalls.def`."
+	print ""
+	print "| no. | call | state | what lacks |"
+	print "|---:|---|---|---|"
+}
+
+function emit_abi(    i, nr, state, n) {
+	for (i = 1; i <= norder; i++) {
+		nr = order[i]
+		state[nr] = call_unit[nr] == "" ? "absent" : \
+		    call_note[nr] != "" ? "partial" : "complete"
+		n[state[nr]]++
+	}
+	emit_abi_head(n)
+	for (i = 1; i <= norder; i++) {
+		nr = order[i]
+		gsub(/\|/, "\\|", call_note[nr])
+		print "| " nr " | `" call_name[nr] "` | " state[nr] " | " \
+		    call_note[nr] " |"
+	}
 }
 
 function emit_struct(name,    i, m, n) {

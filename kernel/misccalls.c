@@ -78,11 +78,20 @@ QSYS(setdomainname)
 uint64_t
 qclock_boot(const struct quern *k)
 {
-	return k->k_calls->ct_boot;
+	return k->k_born;
+}
+
+void
+qsysinfo_hook(struct quern *k, void (*fn)(void *arg, struct q_sysinfo *info),
+    void *arg)
+{
+	k->k_calls->ct_sysinfo_arg = arg;
+	__atomic_store_n(&k->k_calls->ct_sysinfo, fn, __ATOMIC_RELEASE);
 }
 
 QSYS(sysinfo)
 {
+	void (*more)(void *, struct q_sysinfo *);
 	struct quern *k = s->s_proc->p_k;
 	uint64_t total, free;
 	struct q_sysinfo info;
@@ -90,13 +99,16 @@ QSYS(sysinfo)
 
 	memset(&info, 0, sizeof(info));
 	page_stats(k, &total, &free);
-	info.uptime = (int64_t)((qclock_mono(k) - k->k_calls->ct_boot) /
+	info.uptime = (int64_t)((qclock_mono(k) - k->k_born) /
 	    UINT64_C(1000000000));
 	info.totalram = total * QUERN_PAGE_SIZE;
 	info.freeram = free * QUERN_PAGE_SIZE;
 	n = __atomic_load_n(&k->k_calls->ct_nproc, __ATOMIC_RELAXED);
 	info.procs = (uint16_t)n;
 	info.mem_unit = 1;
+	more = __atomic_load_n(&k->k_calls->ct_sysinfo, __ATOMIC_ACQUIRE);
+	if (more != NULL)
+		more(k->k_calls->ct_sysinfo_arg, &info);
 	return qsys_out(s, 0, &info, sizeof(info));
 }
 

@@ -177,6 +177,7 @@ fresh(struct quern_proc *p)
 {
 	p->p_umask = 022;
 	p->p_cred.c_cap_eff = p->p_cred.c_cap_perm = QCAP_ALL;
+	p->p_cred.c_cap_bnd = QCAP_ALL;
 	limits_init(p);
 	qsnprintf(p->p_comm, sizeof(p->p_comm), "client");
 	return qfdtable_create(p->p_k, &p->p_fd);

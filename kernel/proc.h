@@ -15,6 +15,7 @@ extern "C" {
 #endif
 
 struct qfdtable;
+struct q_sysinfo;
 
 /* The bit of a capability in a set, and the set of all. */
 #define QCAP(cap) (UINT64_C(1) << (cap))
@@ -33,7 +34,19 @@ struct qcred {
 	uint32_t c_gid, c_egid, c_sgid, c_fsgid;
 	struct qgroups *c_groups; /* NULL: none */
 	uint64_t c_cap_eff, c_cap_perm, c_cap_inh;
+	uint64_t c_cap_bnd; /* what a program may get by being executed */
+	uint64_t
+	    c_cap_amb; /* what it keeps of c_cap_inh without being root's */
+	uint32_t c_secbits; /* QSECBIT_* */
 };
+
+/* How capabilities follow users: PR_SET_SECUREBITS. */
+#define QSECBIT_NOROOT          1u
+#define QSECBIT_NO_SETUID_FIXUP 4u
+#define QSECBIT_KEEP_CAPS       16u
+#define QSECBIT_KEEP_LOCKED     32u
+#define QSECBIT_NO_AMBIENT      64u
+#define QSECBIT_ALL             0xffu
 
 /* What a personality does for its processes; each may be NULL: nothing. */
 struct qproc_ops {
@@ -67,6 +80,14 @@ struct qproc_ops {
 	 * processes locked.  NULL: it has not.
 	 */
 	bool (*po_execed)(struct quern_proc *p);
+
+	/*
+	 * The CPU time by `clock`: Q_CLOCK_PROCESS_CPUTIME_ID or
+	 * Q_CLOCK_THREAD_CPUTIME_ID of its own, or below 0 that of a process or
+	 * thread, as clock_getcpuclockid(3) makes it.  NULL: the host's of all.
+	 * -EINVAL.
+	 */
+	int (*po_cputime)(struct quern_proc *p, int clock, uint64_t *nsp);
 
 	/*
 	 * Its effective or file-system ids have changed by a call of its own.
@@ -179,9 +200,16 @@ void qcred_drop(struct qcred *c);
 /*
  * Its user and group ids and capabilities become what they are after exec of a
  * program that is set-user-ID `uid` and set-group-ID `gid` (UINT32_MAX: it is
- * not).  True: real and effective ids differ.  Takes p_lock.
+ * not).  Takes p_lock.
  */
-bool qproc_exec_cred(struct quern_proc *p, uint32_t uid, uint32_t gid);
+void qproc_exec_cred(struct quern_proc *p, uint32_t uid, uint32_t gid);
+
+/*
+ * Have sysinfo(2) call `fn`, which adds what the kernel does not know by itself.
+ * NULL: nobody, for a component's fini.
+ */
+void qsysinfo_hook(struct quern *k,
+    void (*fn)(void *arg, struct q_sysinfo *info), void *arg);
 
 /*
  * Make a process, in the kernel.  `from`: whose fork it is, or NULL for one as

@@ -281,6 +281,7 @@ take_config(struct quern *k, const struct quern_config *cfg)
 	k->k_choice = k->k_hyper->param(k->k_ctx, "choice", buf, sizeof(buf)) >
 	    0;
 	k->k_fence = k->k_hyper->cpu_fence(k->k_ctx) == 0;
+	k->k_born = qclock_mono(k);
 	qspin_init(&k->k_uts);
 	qsnprintf(k->k_domain, sizeof(k->k_domain), "(none)");
 	qsnprintf(k->k_name, sizeof(k->k_name), "%s",

@@ -38,7 +38,6 @@ syscalls_init(struct quern *k)
 {
 	int error = files_init(k);
 
-	k->k_calls->ct_boot = qclock_mono(k);
 	return error != 0 ? error : syscalls_install(k, kernel_calls);
 }
 

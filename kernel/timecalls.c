@@ -74,7 +74,7 @@ host_clock(int clock)
 }
 
 static int
-read_clock(struct quern *k, int clock, uint64_t *nsp)
+read_host(struct quern *k, int clock, uint64_t *nsp)
 {
 	int host = host_clock(clock);
 
@@ -83,13 +83,23 @@ read_clock(struct quern *k, int clock, uint64_t *nsp)
 	return k->k_hyper->clock_read(k->k_ctx, (enum quern_clock)host, nsp);
 }
 
+/* CPU time is the process's, if it is of a kind that has such. */
+static int
+read_clock(struct quern_proc *p, int clock, uint64_t *nsp)
+{
+	if ((clock < 0 || host_clock(clock) == QUERN_CLOCK_CPU) &&
+	    p->p_ops != NULL && p->p_ops->po_cputime != NULL)
+		return p->p_ops->po_cputime(p, clock, nsp);
+	return read_host(p->p_k, clock, nsp);
+}
+
 QSYS(clock_gettime)
 {
 	struct q_timespec t;
 	uint64_t ns;
 	int error;
 
-	error = read_clock(s->s_proc->p_k, qsys_int(s, 0), &ns);
+	error = read_clock(s->s_proc, qsys_int(s, 0), &ns);
 	if (error != 0)
 		return error;
 	t = qtimespec_of(ns);
@@ -99,8 +109,12 @@ QSYS(clock_gettime)
 QSYS(clock_getres)
 {
 	struct q_timespec t = { 0, 1 };
+	int clock = qsys_int(s, 0);
+	uint64_t ns;
 
-	if (host_clock(qsys_int(s, 0)) < 0)
+	/* Of a clock below 0 the process must be there. */
+	if (clock < 0 ? read_clock(s->s_proc, clock, &ns) != 0 :
+			host_clock(clock) < 0)
 		return -Q_EINVAL;
 	return s->s_arg[1] == 0 ? 0 : qsys_out(s, 1, &t, sizeof(t));
 }
@@ -126,7 +140,7 @@ QSYS(gettimeofday)
 	uint64_t ns;
 	int error;
 
-	error = read_clock(s->s_proc->p_k, Q_CLOCK_REALTIME, &ns);
+	error = read_clock(s->s_proc, Q_CLOCK_REALTIME, &ns);
 	if (error == 0 && s->s_arg[0] != 0) {
 		t = qtimespec_of(ns);
 		t.tv_nsec /= 1000;
@@ -143,7 +157,7 @@ QSYS(time)
 	int64_t sec;
 	int error;
 
-	error = read_clock(s->s_proc->p_k, Q_CLOCK_REALTIME, &ns);
+	error = read_clock(s->s_proc, Q_CLOCK_REALTIME, &ns);
 	if (error != 0)
 		return error;
 	sec = (int64_t)(ns / SEC);
@@ -180,7 +194,7 @@ sleep_until(struct quern *k, int clock, uint64_t until)
 	int error;
 
 	for (;;) {
-		error = read_clock(k, clock, &now);
+		error = read_host(k, clock, &now);
 		if (error != 0 || now >= until)
 			return error;
 		mono = qclock_mono(k);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * fork, vfork, clone, clone3.
+ * fork, vfork, clone, clone3, unshare.
  *
  * All are one: a struct clone says what the new thread shares with its maker.  A
  * thread of the same process shares everything; a new process may share its
- * memory (vfork, posix_spawn), its descriptors and its signal actions.  Sharing
- * the working directory with another process is not there: it is copied.
+ * memory (vfork, posix_spawn), its descriptors, its places (directories, umask)
+ * and its signal actions.
  */
 #include "impl.h"
 
@@ -29,6 +29,11 @@ struct clone_args {
 #define NOT_THERE                                                              \
 	(Q_CLONE_NEWNS | Q_CLONE_NEWCGROUP | Q_CLONE_NEWUTS | Q_CLONE_NEWIPC | \
 	    Q_CLONE_NEWUSER | Q_CLONE_NEWPID | Q_CLONE_NEWNET)
+
+/* What unshare knows; memory and actions are shared by threads only. */
+#define UNSHARED                                                         \
+	(Q_CLONE_FS | Q_CLONE_FILES | Q_CLONE_SYSVSEM | Q_CLONE_THREAD | \
+	    Q_CLONE_SIGHAND | Q_CLONE_VM)
 
 static int
 clone_check(const struct clone_args *ca)
@@ -272,4 +277,57 @@ QSYS(clone3)
 	    ca.ca_exitsig != 0)
 		return -Q_EINVAL;
 	return do_clone(s, &ca);
+}
+
+/* Alone in its process?  Then what threads share is its own. */
+static bool
+is_single(const struct lthread *lt)
+{
+	struct lsys *l = lt->lt_l;
+	bool ret;
+
+	qspin_lock(&l->l_lock);
+	ret = lt->lt_proc->lp_nthread == 1;
+	qspin_unlock(&l->l_lock);
+	return ret;
+}
+
+/* Others may be looking where it is. */
+static int
+unshare_places(struct lproc *lp)
+{
+	int error;
+
+	qmutex_lock(&lp->lp_life);
+	error = qvfs_unshare(lp->lp_proc);
+	qmutex_unlock(&lp->lp_life);
+	return error;
+}
+
+QSYS(unshare)
+{
+	struct lthread *lt = lthread_current();
+	uint64_t flags = s->s_arg[0];
+	int error = 0;
+
+	if ((flags & ~(uint64_t)UNSHARED) != 0)
+		return -Q_EINVAL;
+	/* Descriptors and places are the process's here, as its memory is. */
+	if ((flags & ~(uint64_t)Q_CLONE_SYSVSEM) != 0 && !is_single(lt))
+		return -Q_EINVAL;
+	if ((flags & Q_CLONE_FS) != 0)
+		error = unshare_places(lt->lt_proc);
+	if (error == 0 && (flags & Q_CLONE_FILES) != 0)
+		error = qfdtable_unshare(s->s_proc);
+	return error;
+}
+
+QSYS(setns)
+{
+	struct qfile *f = qfd_get(s->s_proc, qsys_int(s, 0));
+
+	if (f == NULL)
+		return -Q_EBADF;
+	qfile_put(f);
+	return -Q_EINVAL;
 }

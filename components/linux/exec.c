@@ -247,10 +247,11 @@ find_program(struct quern_proc *p, int dirfd, const char *path, int flags,
 
 /* ---- becoming another program ----------------------------------------------------------- */
 
-/* Set-user-ID and set-group-ID bits. */
+/* Whose it will be: by set-user-ID and set-group-ID bits, where they count. */
 static int
-new_credentials(struct quern_proc *p, struct limage *im)
+find_owner(struct lproc *lp, struct limage *im)
 {
+	const struct qcred *c = &lp->lp_proc->p_cred;
 	struct q_stat st;
 	int error;
 
@@ -258,10 +259,16 @@ new_credentials(struct quern_proc *p, struct limage *im)
 	error = im->im_file->f_ops->fo_stat(im->im_file, &st);
 	if (error != 0)
 		return error;
-	im->im_secure = qproc_exec_cred(p,
-	    (st.st_mode & Q_S_ISUID) != 0 ? st.st_uid : UINT32_MAX,
-	    (st.st_mode & (Q_S_ISGID | 010)) == (Q_S_ISGID | 010) ? st.st_gid :
-								    UINT32_MAX);
+	im->im_uid = im->im_gid = UINT32_MAX;
+	if (!lp->lp_nonewprivs && !qpath_nosuid(&im->im_path)) {
+		if ((st.st_mode & Q_S_ISUID) != 0)
+			im->im_uid = st.st_uid;
+		if ((st.st_mode & (Q_S_ISGID | 010)) == (Q_S_ISGID | 010))
+			im->im_gid = st.st_gid;
+	}
+	im->im_secure = c->c_uid !=
+		(im->im_uid != UINT32_MAX ? im->im_uid : c->c_euid) ||
+	    c->c_gid != (im->im_gid != UINT32_MAX ? im->im_gid : c->c_egid);
 	return 0;
 }
 
@@ -324,8 +331,10 @@ become(struct lthread *lt, struct limage *im, const char *path)
 	if (lt->lt_vs != NULL)
 		qvmspace_forget(lt->lt_vs, &lt->lt_f);
 	lcalls_free(lp);
+	lproc_note_peak(lp);
 	error = qvm_attach(lp->lp_proc, im->im_map);
 	qassert(error == 0);
+	qproc_exec_cred(lp->lp_proc, im->im_uid, im->im_gid);
 	new_thread_state(lt, im);
 	set_name(lt, path);
 	lproc_set_exe(lp, &im->im_path);
@@ -373,13 +382,15 @@ linux_exec(struct lthread *lt, int dirfd, const char *path, int flags,
 	if (error == 0)
 		error = find_program(p, dirfd, path, flags, &im);
 	if (error == 0)
+		error = find_owner(lt->lt_proc, &im);
+	if (error == 0)
 		error = load(p, &im);
+	if (error == 0)
+		error = qfdtable_unshare(p);
 	if (error == 0 && lt->lt_thread != NULL)
 		error = lproc_single(lt);
 	if (error == 0)
 		error = lproc_reset_hand(lt->lt_proc);
-	if (error == 0)
-		error = new_credentials(p, &im);
 	if (error == 0)
 		become(lt, &im, path);
 	if (im.im_map != NULL)

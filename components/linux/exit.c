@@ -320,6 +320,7 @@ lthread_exit(struct lthread *lt)
 	lfutex_exit(lt);
 	clear_tid(lt);
 	qvmspace_forget(lt->lt_vs, &lt->lt_f);
+	lproc_note_peak(lp);
 	qspin_lock(&l->l_lock);
 	lthread_usage(lt, &u);
 	lusage_add(&lp->lp_used, &u);

@@ -4,6 +4,7 @@
  */
 #include "impl.h"
 
+#include <quern/abi/ioprio.h>
 #include <quern/abi/resource.h>
 #include <quern/abi/times.h>
 
@@ -84,7 +85,7 @@ QSYS(capget)
 
 QSYS(capset)
 {
-	uint64_t eff, perm, inh;
+	uint64_t eff, perm, inh, may;
 	struct quern_proc *p = s->s_proc;
 	struct q_cap_data data[2];
 	struct q_cap_header h;
@@ -103,10 +104,15 @@ QSYS(capset)
 	perm = data[0].permitted | (uint64_t)data[1].permitted << 32;
 	inh = data[0].inheritable | (uint64_t)data[1].inheritable << 32;
 	qmutex_lock(&p->p_lock);
+	may = p->p_cred.c_cap_inh | p->p_cred.c_cap_perm;
+	if (qproc_capable(p, Q_CAP_SETPCAP))
+		may = UINT64_MAX;
 	if ((perm & ~p->p_cred.c_cap_perm) != 0 || (eff & ~perm) != 0 ||
-	    (inh & ~(p->p_cred.c_cap_inh | p->p_cred.c_cap_perm)) != 0) {
+	    (inh & ~may) != 0 ||
+	    (inh & ~(p->p_cred.c_cap_inh | p->p_cred.c_cap_bnd)) != 0) {
 		error = -Q_EPERM;
 	} else {
+		p->p_cred.c_cap_amb &= perm & inh;
 		__atomic_store_n(&p->p_cred.c_cap_eff, eff & QCAP_ALL,
 		    __ATOMIC_RELAXED);
 		p->p_cred.c_cap_perm = perm & QCAP_ALL;
@@ -126,6 +132,7 @@ QSYS(getrusage)
 	struct q_rusage ru;
 	struct lusage u;
 
+	lproc_note_peak(lp);
 	qspin_lock(&l->l_lock);
 	switch (qsys_int(s, 0)) {
 	case Q_RUSAGE_SELF:
@@ -136,6 +143,7 @@ QSYS(getrusage)
 		break;
 	case Q_RUSAGE_THREAD:
 		lthread_usage(lt, &u);
+		u.u_maxrss = lp->lp_used.u_maxrss;
 		break;
 	default:
 		qspin_unlock(&l->l_lock);
@@ -277,6 +285,111 @@ QSYS(setpriority)
 			if (error == -Q_ESRCH)
 				error = 0;
 		}
+	}
+	qspin_unlock(&l->l_lock);
+	return error;
+}
+
+/* ---- priorities of I/O: remembered --------------------------------------------------------- */
+
+/* As prio_match, by ioprio_set's numbers; 0: oneself. */
+static int
+io_which(const struct qsys *s)
+{
+	int which = qsys_int(s, 0);
+
+	if (which < Q_IOPRIO_WHO_PROCESS || which > Q_IOPRIO_WHO_USER)
+		return -Q_EINVAL;
+	return which - Q_IOPRIO_WHO_PROCESS + PRIO_PROCESS;
+}
+
+/* What counts of a process: that which it has, or follows from its nice value. */
+static uint32_t
+io_prio(const struct lproc *lp)
+{
+	uint32_t prio = __atomic_load_n(&lp->lp_ioprio, __ATOMIC_RELAXED);
+
+	if (prio >> Q_IOPRIO_CLASS_SHIFT != Q_IOPRIO_CLASS_NONE)
+		return prio;
+	return Q_IOPRIO_CLASS_BE << Q_IOPRIO_CLASS_SHIFT |
+	    (uint32_t)(lp->lp_nice + 20) / 5;
+}
+
+QSYS(ioprio_get)
+{
+	struct lsys *l = lproc_of(s->s_proc)->lp_l;
+	int which = io_which(s);
+	int64_t best = -Q_ESRCH;
+	struct lproc *lp;
+	struct qlist *e;
+	uint32_t who;
+
+	if (which < 0)
+		return which;
+	who = prio_who(s, which);
+	qspin_lock(&l->l_lock);
+	QLIST_FOREACH(e, &l->l_procs) {
+		lp = QLIST_ELEM(e, struct lproc, lp_all);
+		if (prio_match(lp, which, who) &&
+		    (best < 0 || io_prio(lp) < best))
+			best = which == PRIO_PROCESS && lp->lp_ioprio == 0 ?
+			    0 :
+			    io_prio(lp);
+	}
+	qspin_unlock(&l->l_lock);
+	return best;
+}
+
+static int
+io_check(const struct qsys *s, uint32_t prio)
+{
+	uint32_t level = prio & ((1u << Q_IOPRIO_CLASS_SHIFT) - 1);
+
+	switch (prio >> Q_IOPRIO_CLASS_SHIFT) {
+	case Q_IOPRIO_CLASS_RT:
+		if (!qproc_capable(s->s_proc, Q_CAP_SYS_ADMIN) &&
+		    !qproc_capable(s->s_proc, Q_CAP_SYS_NICE))
+			return -Q_EPERM;
+		return level < Q_IOPRIO_LEVELS ? 0 : -Q_EINVAL;
+	case Q_IOPRIO_CLASS_BE:
+		return level < Q_IOPRIO_LEVELS ? 0 : -Q_EINVAL;
+	case Q_IOPRIO_CLASS_IDLE:
+		return 0;
+	case Q_IOPRIO_CLASS_NONE:
+		return level == 0 ? 0 : -Q_EINVAL;
+	default:
+		return -Q_EINVAL;
+	}
+}
+
+QSYS(ioprio_set)
+{
+	struct lsys *l = lproc_of(s->s_proc)->lp_l;
+	uint32_t prio = qsys_uint(s, 2), who;
+	struct quern_proc *self = s->s_proc;
+	int which = io_which(s), error;
+	struct lproc *lp;
+	struct qlist *e;
+
+	error = io_check(s, prio);
+	if (error == 0 && which < 0)
+		error = which;
+	if (error != 0)
+		return error;
+	error = -Q_ESRCH;
+	who = prio_who(s, which);
+	qspin_lock(&l->l_lock);
+	QLIST_FOREACH(e, &l->l_procs) {
+		lp = QLIST_ELEM(e, struct lproc, lp_all);
+		if (!prio_match(lp, which, who))
+			continue;
+		error = -Q_EPERM;
+		if (self->p_cred.c_euid != lp->lp_proc->p_cred.c_uid &&
+		    self->p_cred.c_uid != lp->lp_proc->p_cred.c_uid &&
+		    !qproc_capable(self, Q_CAP_SYS_NICE))
+			break;
+		error = 0;
+		__atomic_store_n(&lp->lp_ioprio, prio, __ATOMIC_RELAXED);
 	}
 	qspin_unlock(&l->l_lock);
 	return error;

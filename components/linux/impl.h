@@ -131,18 +131,18 @@ struct lproc {
 	bool lp_forked;    /* [L] has not called exec: setpgid */
 	bool lp_subreaper; /* [L] */
 	bool lp_dumpable;  /* [L] */
-	bool lp_nonewprivs, lp_keepcaps; /* [L] */
-	uint32_t lp_persona;             /* [a] */
-	uint32_t lp_exitsig;             /* [L] what the parent is sent */
-	uint32_t lp_pdeathsig;           /* [L] */
-	struct lproc *lp_parent;         /* [L] */
-	struct qlist lp_children;        /* [L] by lp_sibling */
-	struct qlist lp_sibling;         /* [L] */
-	struct qlist lp_hash;            /* [L] l_pids, until it is reaped */
-	struct qlist lp_all;             /* [L] l_procs, likewise */
-	struct qwaitq lp_waitq;          /* wait4 of its threads; exec */
-	struct qwaitq lp_stopq;          /* its stopped threads */
-	struct qwaitq lp_endq;    /* of those who vfork and hold pidfds */
+	bool lp_nonewprivs, lp_nothp; /* [L] */
+	uint32_t lp_persona;          /* [a] */
+	uint32_t lp_exitsig;          /* [L] what the parent is sent */
+	uint32_t lp_pdeathsig;        /* [L] */
+	struct lproc *lp_parent;      /* [L] */
+	struct qlist lp_children;     /* [L] by lp_sibling */
+	struct qlist lp_sibling;      /* [L] */
+	struct qlist lp_hash;         /* [L] l_pids, until it is reaped */
+	struct qlist lp_all;          /* [L] l_procs, likewise */
+	struct qwaitq lp_waitq;       /* wait4 of its threads; exec */
+	struct qwaitq lp_stopq;       /* its stopped threads */
+	struct qwaitq lp_endq;        /* of those who vfork and hold pidfds */
 	bool lp_vfork;            /* [L] somebody waits for exec or the end */
 	struct lusage lp_used;    /* [L] by threads that have ended */
 	struct lusage lp_kids;    /* [L] */
@@ -154,6 +154,7 @@ struct lproc {
 	struct qpollq lp_endpoll; /* those who wait for a pidfd */
 	uint32_t lp_barriers;     /* [a] what membarrier has registered */
 	int32_t lp_nice;          /* [a] */
+	uint32_t lp_ioprio;       /* [a] ioprio_set's, or 0 */
 	uint64_t lp_serial;       /* [I] no other process or thread has it */
 	struct qmutex lp_life;    /* held to look at places and files ... */
 	bool lp_gone;             /* [lp_life] ... unless these have gone */
@@ -193,15 +194,19 @@ struct lthread {
 	uint64_t lt_robust;        /* [o] */
 	uint64_t lt_rseq;          /* [o] */
 	uint32_t lt_rseqlen, lt_rseqsig; /* [o] */
-	uint32_t lt_cpu;          /* [o] where it was told that it runs */
-	uint64_t lt_turn;         /* [o] t_turn, when it was looked at last */
-	uint64_t lt_minflt;       /* [o] */
-	uint64_t lt_lostrip;      /* [o] where its mappings were lost ... */
-	uint32_t lt_lost;         /* [o] ... so many times */
-	char lt_comm[16];         /* [l] */
-	uint32_t lt_nr;           /* [o] the call it is in, or LT_NOCALL */
-	enum lrestart lt_restart; /* [o] it was interrupted */
-	bool lt_again;            /* [o] make the call again */
+	uint32_t lt_cpu;    /* [o] where it was told that it runs */
+	uint64_t lt_turn;   /* [o] t_turn, when it was looked at last */
+	uint64_t lt_minflt; /* [o] */
+	uint64_t lt_slack;  /* [o] ns, or 0: the usual one */
+	uint32_t lt_sample; /* [o] events until one is timed */
+	uint64_t lt_sys;    /* [a] ns in the kernel, about */
+	uint64_t lt_utold, lt_stold; /* [L] what was told of it last */
+	uint64_t lt_lostrip;         /* [o] where its mappings were lost ... */
+	uint32_t lt_lost;            /* [o] ... so many times */
+	char lt_comm[16];            /* [l] */
+	uint32_t lt_nr;              /* [o] the call it is in, or LT_NOCALL */
+	enum lrestart lt_restart;    /* [o] it was interrupted */
+	bool lt_again;               /* [o] make the call again */
 };
 
 /* What a kernel has for its guests: the component's state. */
@@ -223,6 +228,9 @@ struct lsys {
 	void *l_arg;
 	struct lfutexes *l_futexes; /* [I] */
 	struct qvdso *l_vdso;       /* [I] or NULL */
+	struct qtimer l_loadtm;     /* while there are threads */
+	bool l_loadon;              /* [L] it is armed, or running */
+	uint64_t l_load[3];         /* [L] as Linux's avenrun */
 	struct qwaitq l_exitq;      /* for processes to end */
 	uint32_t l_nproc;           /* [L] */
 	uint64_t l_serial;          /* [L] the last that was given */
@@ -272,6 +280,11 @@ void lcalls_fork(struct lproc *lp, struct lproc *from);
 /* It has other memory, or ends. */
 void lcalls_free(struct lproc *lp);
 
+/* ---- inspect.c ------------------------------------------------------------ */
+
+/* R, S or T, as proc(5) has it.  [L] */
+char lthread_state(const struct lthread *lt);
+
 /* ---- process.c ------------------------------------------------------------ */
 
 /* Make a process, a child of `from` or (NULL) of nobody, without threads. */
@@ -289,8 +302,10 @@ struct lproc *lproc_find(struct lsys *l, uint32_t pid);
 struct lthread *lthread_find(struct lsys *l, uint32_t tid);
 /* What it has used so far, its threads included.  [L] */
 void lproc_usage(struct lproc *lp, struct lusage *u);
+/* The most memory that it has used so far; on a thread of its. */
+void lproc_note_peak(struct lproc *lp);
 /* What one thread has used.  [L] */
-void lthread_usage(const struct lthread *lt, struct lusage *u);
+void lthread_usage(struct lthread *lt, struct lusage *u);
 void lusage_out(const struct lusage *u, struct q_rusage *ru);
 void lusage_add(struct lusage *to, const struct lusage *u);
 /* exec: have signal actions of its own.  -ENOMEM. */
@@ -304,6 +319,38 @@ void lproc_reap(struct lproc *lp);
 
 /* Make `child` one of `parent`'s.  [L] */
 void lproc_adopt(struct lproc *parent, struct lproc *child);
+
+/* ---- usage.c --------------------------------------------------------------- */
+
+/* One event in so many is timed, of those that are short. */
+#define USAGE_SAMPLE 61u
+
+extern const uint64_t lusage_short[8];
+
+/* Is what has just come from the guest to be timed? */
+static inline bool
+lusage_due(struct lthread *lt)
+{
+	const struct quern_vmframe *f = &lt->lt_f;
+	uint64_t nr = f->f_reg[RAX];
+
+	if (qunlikely(--lt->lt_sample == 0))
+		return true;
+	if (f->f_why != QUERN_VM_SYSCALL && f->f_why != QUERN_VM_CALL)
+		return false;
+	return nr >= 512 || (lusage_short[nr / 64] >> nr % 64 & 1) == 0 ||
+	    (nr <= 20 && f->f_reg[RDX] >= 65536);
+}
+
+/* It has taken `ns` of the thread's time; lusage_due had said so. */
+void lusage_took(struct lthread *lt, uint64_t ns);
+
+void lusage_init(struct lsys *l);
+void lusage_fini(struct lsys *l);
+/* A thread begins.  [L] */
+void lusage_begin(struct lsys *l);
+/* As struct qproc_ops has it. */
+int lusage_clock(struct quern_proc *p, int clock, uint64_t *nsp);
 
 /* ---- init.c -------------------------------------------------------------- */
 
@@ -357,6 +404,7 @@ struct limage {
 	uint64_t im_brk;
 	uint64_t im_vdso;
 	uint64_t im_sp;
+	uint32_t im_uid, im_gid; /* it is set-user-ID, set-group-ID; or ~0 */
 	bool im_execstack;
 	bool im_secure;
 	const char *im_name; /* AT_EXECFN */

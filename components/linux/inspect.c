@@ -12,8 +12,8 @@
 
 /* ---- what there is to know --------------------------------------------------- */
 
-static char
-state_of(const struct lthread *lt)
+char
+lthread_state(const struct lthread *lt)
 {
 	uint32_t state;
 
@@ -27,7 +27,7 @@ state_of(const struct lthread *lt)
 
 /* [L] */
 static void
-info_usage(struct lproc *lp, const struct lthread *lt, struct qlproc_info *li)
+info_usage(struct lproc *lp, struct lthread *lt, struct qlproc_info *li)
 {
 	struct lusage u;
 
@@ -90,7 +90,7 @@ info_process(struct lproc *lp, struct lthread *lt, struct qlproc_info *li)
 	info_signals(lp, li);
 	memcpy(li->li_comm, p->p_comm, sizeof(li->li_comm));
 	if (lt != NULL) {
-		li->li_state = state_of(lt);
+		li->li_state = lthread_state(lt);
 		li->li_pending = lt->lt_pending.q_set;
 		li->li_blocked = lt->lt_mask;
 		li->li_cpu = lt->lt_cpu;
@@ -206,30 +206,29 @@ qlproc_count(struct quern *k, uint32_t *procs, uint32_t *threads,
 		lp = QLIST_ELEM(e, struct lproc, lp_all);
 		*threads += lp->lp_nthread != 0 ? lp->lp_nthread : 1;
 		QLIST_FOREACH(f, &lp->lp_threads)
-			*running += state_of(QLIST_ELEM(f, struct lthread,
+			*running += lthread_state(QLIST_ELEM(f, struct lthread,
 					lt_link)) == 'R';
 	}
 	qspin_unlock(&l->l_lock);
 }
 
-uint64_t
-qlproc_busy(struct quern *k)
+void
+qlproc_busy(struct quern *k, uint64_t *user, uint64_t *sys)
 {
 	struct lsys *l = linux_of(k);
 	struct lusage u;
 	struct lproc *lp;
 	struct qlist *e;
-	uint64_t ns = 0;
 
+	*user = *sys = 0;
 	qspin_lock(&l->l_lock);
 	QLIST_FOREACH(e, &l->l_procs) {
 		lp = QLIST_ELEM(e, struct lproc, lp_all);
 		lproc_usage(lp, &u);
-		ns += u.u_user_ns + u.u_sys_ns + lp->lp_kids.u_user_ns +
-		    lp->lp_kids.u_sys_ns;
+		*user += u.u_user_ns + lp->lp_kids.u_user_ns;
+		*sys += u.u_sys_ns + lp->lp_kids.u_sys_ns;
 	}
 	qspin_unlock(&l->l_lock);
-	return ns;
 }
 
 /* ---- what it uses ------------------------------------------------------------- */

@@ -94,6 +94,10 @@ linux_init(struct quern *k, void **statep)
 	/* Guests that the host can't run need none. */
 	if (l->l_xsave != 0)
 		l->l_vdso = qvdso_create(k);
+	lusage_init(l);
+	qlog(k, QUERN_LOG_INFO,
+	    "Linux version " QUTS_RELEASE ", %u CPUs, %lu KiB", qcpu_count(k),
+	    qpage_total(k) * (QUERN_PAGE_SIZE / 1024));
 	*statep = l;
 	return 0;
 }
@@ -104,6 +108,7 @@ linux_fini(struct quern *k, void *state)
 	struct lsys *l = state;
 
 	(void)k;
+	lusage_fini(l);
 	qvdso_destroy(l->l_vdso);
 	lfutex_fini(l);
 	qfree(l);
@@ -221,6 +226,7 @@ const struct qproc_ops linux_ops = {
 	.po_sigmask = op_sigmask,
 	.po_has_tid = op_has_tid,
 	.po_execed = op_execed,
+	.po_cputime = lusage_clock,
 	.po_new_ids = op_new_ids,
 };
 

@@ -68,8 +68,15 @@ uint32_t qlproc_tid_from(struct quern *k, uint32_t pid, uint32_t tid);
 void qlproc_count(struct quern *k, uint32_t *procs, uint32_t *threads,
     uint32_t *running, uint32_t *lastpid);
 
-/* What all processes have run, in ns, those included that were waited for. */
-uint64_t qlproc_busy(struct quern *k);
+/*
+ * What all processes have run, in ns, those included that were waited for, in
+ * guest code and in the kernel.
+ */
+void qlproc_busy(struct quern *k, uint64_t *user, uint64_t *sys);
+
+/* The load averages of 1, 5 and 15 minutes, times QLPROC_LOAD. */
+void qlproc_load(struct quern *k, uint64_t load[3]);
+#define QLPROC_LOAD UINT64_C(2048)
 
 /* May `self` look into it, as ptrace(2) says for reading?  -EACCES. */
 int qlproc_may_look(struct quern_proc *self, struct quern_proc *p) QMUSTCHECK;

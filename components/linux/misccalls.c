@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Calls that belong nowhere else: prctl, arch_prctl, scheduling, names, reboot.
+ * Calls that belong nowhere else: arch_prctl, scheduling, swap disks, reboot.
  */
 #include "impl.h"
 
 #include <quern/abi/prctl.h>
 #include <quern/abi/reboot.h>
+#include <quern/abi/swap.h>
+#include <quern/block.h>
+
+static const struct qtag tag_page = { "page of a disk" };
 
 /* ---- the processor ------------------------------------------------------------------ */
 
@@ -50,109 +54,7 @@ QSYS(getcpu)
 	return error;
 }
 
-/* ---- prctl ----------------------------------------------------------------------------- */
-
-static int64_t
-set_name(const struct qsys *s)
-{
-	struct lthread *lt = lthread_current();
-	char name[16];
-	int64_t n;
-
-	n = qcopyinstr(s->s_us, name, s->s_arg[1], sizeof(name));
-	if (n < 0 && n != -Q_ENAMETOOLONG)
-		return n;
-	name[sizeof(name) - 1] = '\0';
-	if (n < 0)
-		n = sizeof(name) - 1;
-	memset(name + n, 0, sizeof(name) - (size_t)n);
-	qmutex_lock(&s->s_proc->p_lock);
-	memcpy(lt->lt_comm, name, sizeof(name));
-	if (lt->lt_tid == s->s_proc->p_pid)
-		memcpy(s->s_proc->p_comm, name, sizeof(name));
-	qmutex_unlock(&s->s_proc->p_lock);
-	return 0;
-}
-
-static int64_t
-set_flag(struct lproc *lp, int what, uint64_t value)
-{
-	struct lsys *l = lp->lp_l;
-	int64_t ret = 0;
-
-	qspin_lock(&l->l_lock);
-	switch (what) {
-	case Q_PR_SET_PDEATHSIG:
-		if (value > LINUX_NSIG)
-			ret = -Q_EINVAL;
-		else
-			lp->lp_pdeathsig = (uint32_t)value;
-		break;
-	case Q_PR_SET_DUMPABLE:
-		if (value > 1)
-			ret = -Q_EINVAL;
-		else
-			lp->lp_dumpable = value != 0;
-		break;
-	case Q_PR_SET_CHILD_SUBREAPER:
-		lp->lp_subreaper = value != 0;
-		break;
-	case Q_PR_SET_NO_NEW_PRIVS:
-		if (value != 1)
-			ret = -Q_EINVAL;
-		else
-			lp->lp_nonewprivs = true;
-		break;
-	case Q_PR_SET_KEEPCAPS:
-		if (value > 1)
-			ret = -Q_EINVAL;
-		else
-			lp->lp_keepcaps = value != 0;
-		break;
-	default:
-		ret = -Q_EINVAL;
-		break;
-	}
-	qspin_unlock(&l->l_lock);
-	return ret;
-}
-
-QSYS(prctl)
-{
-	struct lthread *lt = lthread_current();
-	struct lproc *lp = lt->lt_proc;
-	int what = qsys_int(s, 0), value;
-
-	switch (what) {
-	case Q_PR_SET_NAME:
-		return set_name(s);
-	case Q_PR_GET_NAME:
-		return qsys_out(s, 1, lt->lt_comm, sizeof(lt->lt_comm));
-	case Q_PR_GET_PDEATHSIG:
-		value = (int)lp->lp_pdeathsig;
-		return qsys_out(s, 1, &value, sizeof(value));
-	case Q_PR_GET_DUMPABLE:
-		return lp->lp_dumpable;
-	case Q_PR_GET_CHILD_SUBREAPER:
-		value = lp->lp_subreaper;
-		return qsys_out(s, 1, &value, sizeof(value));
-	case Q_PR_GET_NO_NEW_PRIVS:
-		return lp->lp_nonewprivs;
-	case Q_PR_GET_KEEPCAPS:
-		return lp->lp_keepcaps;
-	case Q_PR_GET_SECCOMP:
-	case Q_PR_GET_TIMING:
-		return 0;
-	case Q_PR_CAPBSET_READ:
-		return s->s_arg[1] <= Q_CAP_LAST_CAP ? 1 : -Q_EINVAL;
-	case Q_PR_SET_TIMERSLACK:
-		return 0;
-	case Q_PR_GET_TIMERSLACK:
-		return 50000;
-	default:
-		return set_flag(lp, what, s->s_arg[1]);
-	}
-}
+/* ---- names ---------------------------------------------------------------------- */
 
 QSYS(personality)
 {
@@ -325,7 +227,89 @@ QSYS(rseq)
 	return lrseq_update(lt);
 }
 
-/* ---- names, reboot ------------------------------------------------------------------------------ */
+/* ---- swap disks ------------------------------------------------------------------------------- */
+
+/* What mkswap(8) writes at the end of the first page. */
+#define SWAP_MAGIC "SWAPSPACE2"
+
+/* The disk that a path leads to, with a reference. */
+static int
+swap_disk(const struct qsys *s, struct qdisk **dp)
+{
+	struct qpath at;
+	struct qvnode *v;
+	uint32_t num;
+	int error;
+
+	error = qvfs_walk_arg(s, Q_AT_FDCWD, 0, QWALK_FOLLOW, &at);
+	if (error != 0)
+		return error;
+	v = qpath_vnode(&at);
+	num = qdev_minor(v->v_rdev);
+	*dp = NULL;
+	if (qvnode_type(v) == Q_S_IFBLK && qdev_major(v->v_rdev) == QDISK_MAJOR)
+		*dp = qdisk_from(s->s_proc->p_k, num);
+	qpath_put(&at);
+	if (*dp != NULL && (*dp)->qd_num == num)
+		return 0;
+	if (*dp != NULL)
+		qdisk_put(*dp);
+	return -Q_EINVAL;
+}
+
+static int
+check_swap(struct qdisk *d)
+{
+	char *page = qalloc(&tag_page, QUERN_PAGE_SIZE);
+	size_t n = sizeof(SWAP_MAGIC) - 1;
+	int error = -Q_ENOMEM;
+
+	if (page == NULL)
+		return error;
+	error = qdisk_read(d, 0, page, QUERN_PAGE_SIZE);
+	if (error == 0 &&
+	    memcmp(page + QUERN_PAGE_SIZE - n, SWAP_MAGIC, n) != 0)
+		error = -Q_EINVAL;
+	qfree(page);
+	return error;
+}
+
+/* Priorities are taken note of by nobody: disks are used in turn. */
+QSYS(swapon)
+{
+	struct qdisk *d;
+	int error;
+
+	if (!qproc_capable(s->s_proc, Q_CAP_SYS_ADMIN))
+		return -Q_EPERM;
+	if ((qsys_uint(s, 1) & ~(uint32_t)Q_SWAP_FLAGS) != 0)
+		return -Q_EINVAL;
+	error = swap_disk(s, &d);
+	if (error != 0)
+		return error;
+	error = qdisk_size(d) < 2 * QUERN_PAGE_SIZE ? -Q_EINVAL : check_swap(d);
+	if (error == 0)
+		error = qvm_swapon(s->s_proc->p_k, d);
+	qdisk_put(d);
+	return error;
+}
+
+QSYS(swapoff)
+{
+	struct qdisk *d;
+	int error;
+
+	if (!qproc_capable(s->s_proc, Q_CAP_SYS_ADMIN))
+		return -Q_EPERM;
+	error = swap_disk(s, &d);
+	if (error != 0)
+		return error;
+	error = qvm_swapoff(s->s_proc->p_k, d);
+	qdisk_put(d);
+	return error;
+}
+
+/* ---- reboot ------------------------------------------------------------------------------------- */
 
 QSYS(reboot)
 {

@@ -182,10 +182,14 @@ lproc_create(struct lsys *l, struct lproc *from, uint32_t flags,
 		qfree(lp);
 		return error;
 	}
+	/* Where it was copied it may be shared as well: that allocates nothing. */
+	if (from != NULL && (flags & Q_CLONE_FS) != 0)
+		(void)!qvfs_share(from->lp_proc, lp->lp_proc);
 	if (from != NULL) {
 		lp->lp_dumpable = from->lp_dumpable;
 		lp->lp_nice = from->lp_nice;
 		lp->lp_oomadj = from->lp_oomadj;
+		lp->lp_ioprio = from->lp_ioprio;
 		memcpy(lp->lp_argv, from->lp_argv, sizeof(lp->lp_argv));
 		lproc_copy_exe(lp, from);
 	}
@@ -288,16 +292,45 @@ lusage_add(struct lusage *to, const struct lusage *u)
 		to->u_maxrss = u->u_maxrss;
 }
 
+/* What was timed is an estimate; but none of both may seem to go back. */
+static void
+split_time(struct lthread *lt, struct lusage *u)
+{
+	uint64_t ran = qthread_ran(lt->lt_thread);
+	uint64_t sys = __atomic_load_n(&lt->lt_sys, __ATOMIC_RELAXED);
+
+	if (sys > ran)
+		sys = ran;
+	if (sys < lt->lt_stold)
+		sys = lt->lt_stold;
+	if (ran < lt->lt_utold + sys)
+		sys = ran > lt->lt_utold ? ran - lt->lt_utold : 0;
+	u->u_sys_ns = lt->lt_stold = sys;
+	u->u_user_ns = lt->lt_utold = ran > sys ? ran - sys : 0;
+}
+
 void
-lthread_usage(const struct lthread *lt, struct lusage *u)
+lthread_usage(struct lthread *lt, struct lusage *u)
 {
 	memset(u, 0, sizeof(*u));
 	u->u_minflt = __atomic_load_n(&lt->lt_minflt, __ATOMIC_RELAXED);
 	if (lt->lt_thread == NULL)
 		return;
-	u->u_user_ns = qthread_ran(lt->lt_thread);
+	split_time(lt, u);
 	u->u_nvcsw = __atomic_load_n(&lt->lt_thread->t_switches,
 	    __ATOMIC_RELAXED);
+}
+
+void
+lproc_note_peak(struct lproc *lp)
+{
+	struct qvmmap *m = qvm_of(lp->lp_proc);
+	uint64_t kib = m != NULL ? qvm_peak(m) * (QUERN_PAGE_SIZE / 1024) : 0;
+
+	qspin_lock(&lp->lp_l->l_lock);
+	if (kib > lp->lp_used.u_maxrss)
+		lp->lp_used.u_maxrss = kib;
+	qspin_unlock(&lp->lp_l->l_lock);
 }
 
 void

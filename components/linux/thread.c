@@ -51,6 +51,7 @@ lthread_create(struct lproc *lp, bool leader, struct lthread **ltp)
 	lt->lt_l = l;
 	lt->lt_proc = lp;
 	lt->lt_nr = LT_NOCALL;
+	lt->lt_sample = lt->lt_tid % USAGE_SAMPLE + 1;
 	lt->lt_alt.ss_flags = Q_SS_DISABLE;
 	qlist_init(&lt->lt_link);
 	qlist_init(&lt->lt_hash);
@@ -85,6 +86,7 @@ lthread_start(struct lthread *lt)
 	qlist_append(&l->l_tids[lt->lt_tid % LINUX_HASH], &lt->lt_hash);
 	lp->lp_nthread++;
 	lt->lt_serial = ++l->l_serial;
+	lusage_begin(l);
 	/* exec has told those that there were. */
 	lt->lt_ending = lp->lp_execing;
 	qspin_unlock(&l->l_lock);
@@ -343,6 +345,17 @@ guest_resumed(struct lthread *lt)
 		qvdso_tick(lt->lt_l->l_vdso, lt->lt_turn);
 }
 
+/* The same, with a look at the clock: getrusage tells kernel from guest time. */
+static QCOLD bool
+timed_event(struct lthread *lt, struct quern_proc *p)
+{
+	uint64_t ran = qthread_ran(lt->lt_thread);
+	bool ret = guest_event(lt, p);
+
+	lusage_took(lt, qthread_ran(lt->lt_thread) - ran);
+	return ret;
+}
+
 static void
 guest_main(void *arg)
 {
@@ -381,7 +394,8 @@ guest_main(void *arg)
 			guest_lost(lt, p);
 		else if (qunlikely(error != 0))
 			guest_dead(lt, error);
-		else if (qunlikely(!guest_event(lt, p)))
+		else if (qunlikely(!(lusage_due(lt) ? timed_event(lt, p) :
+						      guest_event(lt, p))))
 			break;
 	}
 	lthread_exit(lt);

@@ -51,6 +51,7 @@ struct mount_count {
 
 /* A process's places; made when first needed. */
 struct proc_state {
+	uint32_t ps_refs; /* [a] processes that have it */
 	struct qspin ps_lock;
 	struct qpath ps_root; /* [s] changed; read in an epoch section */
 	struct qpath ps_cwd;  /* [s] likewise */

@@ -72,6 +72,7 @@ proc_state(struct quern_proc *p, struct proc_state **psp)
 	ps = qzalloc(&tag_state, sizeof(*ps));
 	if (ps == NULL)
 		return -Q_ENOMEM;
+	ps->ps_refs = 1;
 	qspin_init(&ps->ps_lock);
 	ps->ps_root.p_mnt = ps->ps_cwd.p_mnt = vf->vf_root;
 	ps->ps_root.p_d = ps->ps_cwd.p_d = vf->vf_root->m_root;
@@ -88,15 +89,15 @@ proc_state(struct quern_proc *p, struct proc_state **psp)
 	return 0;
 }
 
-int
-proc_state_fork(struct quern_proc *from, void *state, struct quern_proc *to,
-    void **statep)
+/* A copy of its own. */
+static struct proc_state *
+copy_state(struct proc_state *old)
 {
-	struct proc_state *old = state, *ps = qzalloc(&tag_state, sizeof(*ps));
+	struct proc_state *ps = qzalloc(&tag_state, sizeof(*ps));
 
-	(void)from, (void)to;
 	if (ps == NULL)
-		return -Q_ENOMEM;
+		return NULL;
+	ps->ps_refs = 1;
 	qspin_init(&ps->ps_lock);
 	qspin_lock(&old->ps_lock);
 	ps->ps_root = old->ps_root;
@@ -104,19 +105,72 @@ proc_state_fork(struct quern_proc *from, void *state, struct quern_proc *to,
 	qpath_get(&ps->ps_root);
 	qpath_get(&ps->ps_cwd);
 	qspin_unlock(&old->ps_lock);
-	*statep = ps;
-	return 0;
+	return ps;
+}
+
+static void
+drop_state(struct proc_state *ps)
+{
+	if (__atomic_sub_fetch(&ps->ps_refs, 1, __ATOMIC_ACQ_REL) != 0)
+		return;
+	qpath_put(&ps->ps_root);
+	qpath_put(&ps->ps_cwd);
+	qfree(ps);
+}
+
+int
+proc_state_fork(struct quern_proc *from, void *state, struct quern_proc *to,
+    void **statep)
+{
+	(void)from, (void)to;
+	*statep = copy_state(state);
+	return *statep != NULL ? 0 : -Q_ENOMEM;
 }
 
 void
 proc_state_end(struct quern_proc *p, void *state)
 {
-	struct proc_state *ps = state;
-
 	(void)p;
-	qpath_put(&ps->ps_root);
-	qpath_put(&ps->ps_cwd);
-	qfree(ps);
+	drop_state(state);
+}
+
+/* `p` has `ps` from now on, and drops what it had. */
+static void
+exchange_state(struct quern_proc *p, struct proc_state *ps)
+{
+	struct vfs *vf = vfs_of(p->p_k);
+
+	ps = __atomic_exchange_n(&p->p_part[vf->vf_slot], ps, __ATOMIC_ACQ_REL);
+	if (ps != NULL)
+		drop_state(ps);
+}
+
+int
+qvfs_share(struct quern_proc *from, struct quern_proc *to)
+{
+	struct proc_state *ps;
+	int error = proc_state(from, &ps);
+
+	if (error != 0)
+		return error;
+	__atomic_fetch_add(&ps->ps_refs, 1, __ATOMIC_RELAXED);
+	exchange_state(to, ps);
+	return 0;
+}
+
+int
+qvfs_unshare(struct quern_proc *p)
+{
+	struct proc_state *ps;
+	int error = proc_state(p, &ps);
+
+	if (error != 0 || __atomic_load_n(&ps->ps_refs, __ATOMIC_ACQUIRE) == 1)
+		return error;
+	ps = copy_state(ps);
+	if (ps == NULL)
+		return -Q_ENOMEM;
+	exchange_state(p, ps);
+	return 0;
 }
 
 static int
@@ -174,6 +228,13 @@ struct qvnode *
 qpath_vnode(const struct qpath *at)
 {
 	return dentry_vnode(at->p_d);
+}
+
+bool
+qpath_nosuid(const struct qpath *at)
+{
+	return ((at->p_mnt->m_flags | at->p_mnt->m_fs->fs_flags) &
+		   QFS_NOSUID) != 0;
 }
 
 uint64_t

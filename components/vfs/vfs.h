@@ -146,11 +146,22 @@ int qvfs_root(struct quern_proc *p, struct qpath *out) QMUSTCHECK;
 /* Its working directory. */
 int qvfs_cwd(struct quern_proc *p, struct qpath *out) QMUSTCHECK;
 
+/*
+ * Have `to`, which has made no call yet, share the root and working directory of
+ * `from`, also when either changes them.  -ENOENT, -ENOMEM.
+ */
+int qvfs_share(struct quern_proc *from, struct quern_proc *to) QMUSTCHECK;
+/* Have both for itself again.  Nobody else looks at those of `p`.  -ENOMEM. */
+int qvfs_unshare(struct quern_proc *p) QMUSTCHECK;
+
 /* Has the name that it was found by been removed? */
 bool qpath_deleted(const struct qpath *at);
 
 /* The vnode of a place, without a reference of its own, or NULL. */
 struct qvnode *qpath_vnode(const struct qpath *at);
+
+/* Do set-user-ID bits not count there? */
+bool qpath_nosuid(const struct qpath *at);
 
 /* The number of the mount that it is in. */
 uint64_t qpath_mount(const struct qpath *at);

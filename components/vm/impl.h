@@ -332,7 +332,7 @@ struct qvmmap {
 	uint64_t *pm_leaf;   /* [t] of pm_leafva, or NULL */
 	uint64_t pm_leafva;  /* [t] */
 	uint64_t pm_n[PK_N]; /* [t] pages mapped, by kind */
-	uint64_t pm_peak;    /* [t] */
+	uint64_t pm_peak;    /* [t] and [a] */
 	uint64_t pm_tables;  /* [t] */
 	bool pm_lost;        /* [p] the host has forgotten some of it */
 	const struct qpmap_ops *pm_ops; /* [I] */

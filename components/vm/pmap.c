@@ -341,7 +341,7 @@ count_kind(struct qvmmap *m, uint64_t pte, uint64_t n)
 	m->pm_n[pte_kind(pte)] += n;
 	rss = m->pm_n[PK_ANON] + m->pm_n[PK_FILE] + m->pm_n[PK_SHMEM];
 	if (rss > m->pm_peak)
-		m->pm_peak = rss;
+		__atomic_store_n(&m->pm_peak, rss, __ATOMIC_RELAXED);
 }
 
 /*

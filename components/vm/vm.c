@@ -232,6 +232,12 @@ qvm_rss(struct qvmmap *m)
 	return n;
 }
 
+uint64_t
+qvm_peak(struct qvmmap *m)
+{
+	return __atomic_load_n(&m->pm_peak, __ATOMIC_RELAXED);
+}
+
 /* ---- the component --------------------------------------------------------------- */
 
 static int

@@ -283,6 +283,9 @@ struct qvm_stats {
  */
 uint64_t qvm_rss(struct qvmmap *m);
 
+/* The most that it was so far, likewise. */
+uint64_t qvm_peak(struct qvmmap *m);
+
 /* Sizes and counts of a space.  Sleeps. */
 void qvm_stats(struct qvmmap *m, struct qvm_stats *st);
 

@@ -13,8 +13,9 @@
 #include "tests/linux/runvk.h"
 
 static const char *const programs[] = { "tests/linux/g_proc",
-	"tests/linux/g_procfs", "tests/linux/g_signal", "tests/linux/g_thread",
-	"tests/linux/g_calls", "tests/linux/g_vdso", NULL };
+	"tests/linux/g_procfs", "tests/linux/g_signal", "tests/linux/g_system",
+	"tests/linux/g_thread", "tests/linux/g_calls", "tests/linux/g_vdso",
+	NULL };
 
 static const char *const shapes[][4] = {
 	{ "-n", "1", "--vmspace=seccomp", NULL },
@@ -57,7 +58,8 @@ START_TEST(test_same)
 	/* Guests are root: what only root can show is left out for others. */
 	const char *user = geteuid() != 0 ? "NO_ROOT=1" : "ROOT=1";
 	const char *guest[] = { built("bin/vkernel"), shape[0], shape[1],
-		shape[2], "-e", user, "-R", image, "--", inside, NULL };
+		shape[2], "-e", user, "-e", "GUEST=1", "-R", image, "--",
+		inside, NULL };
 	struct ran want, got;
 
 	if (image == NULL)

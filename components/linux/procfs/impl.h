@@ -90,9 +90,6 @@ node_of(struct qvnode *v)
 
 /* What a kernel has for it: the component's state. */
 struct procfs {
-	struct qmutex p_lock;
-	uint64_t p_seen;       /* [p_lock] when p_load was reckoned */
-	uint64_t p_load[3];    /* [p_lock] times LOAD_ONE */
 	uint8_t p_boot_id[16]; /* [I] */
 };
 

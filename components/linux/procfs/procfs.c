@@ -186,7 +186,6 @@ procfs_init(struct quern *k, void **statep)
 
 	if (pf == NULL)
 		return -Q_ENOMEM;
-	qmutex_init(&pf->p_lock, "procfs");
 	error = qrandom_fill(k, pf->p_boot_id, sizeof(pf->p_boot_id));
 	if (error == 0)
 		error = qfs_register(k, &type);

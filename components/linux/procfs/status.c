@@ -230,8 +230,8 @@ show_status(struct text *t, const struct subject *sub)
 	    (ull)li->li_caught);
 	text_add(t, "CapInh:\t%016llx\nCapPrm:\t%016llx\nCapEff:\t%016llx\n",
 	    (ull)c.c_cap_inh, (ull)c.c_cap_perm, (ull)c.c_cap_eff);
-	text_add(t, "CapBnd:\t%016llx\nCapAmb:\t%016llx\n", (ull)QCAP_ALL,
-	    0ull);
+	text_add(t, "CapBnd:\t%016llx\nCapAmb:\t%016llx\n", (ull)c.c_cap_bnd,
+	    (ull)c.c_cap_amb);
 	text_add(t, "NoNewPrivs:\t%d\nSeccomp:\t0\nSeccomp_filters:\t0\n",
 	    li->li_nonewprivs);
 	text_add(t, "Cpus_allowed:\t%llx\nCpus_allowed_list:\t0",

@@ -9,9 +9,6 @@
 
 typedef unsigned long long ull;
 
-/* 1.0 in p_load. */
-#define LOAD_ONE UINT64_C(2048)
-
 #define NS_PER_S UINT64_C(1000000000)
 
 static uint64_t
@@ -83,37 +80,14 @@ int
 show_uptime(struct text *t, const struct subject *sub)
 {
 	uint64_t up = uptime_ns(sub->s_k) / 10000000;
-	uint64_t busy = TICKS(qlproc_busy(sub->s_k));
-	uint64_t idle = up * qcpu_count(sub->s_k);
+	uint64_t idle = up * qcpu_count(sub->s_k), busy, user, sys;
 
+	qlproc_busy(sub->s_k, &user, &sys);
+	busy = TICKS(user + sys);
 	idle = idle > busy ? idle - busy : 0;
 	text_add(t, "%llu.%02llu %llu.%02llu\n", (ull)(up / 100),
 	    (ull)(up % 100), (ull)(idle / 100), (ull)(idle % 100));
 	return 0;
-}
-
-/*
- * The averages follow what runs at the moment of looking, for the time since it
- * was looked last: nothing samples while nobody looks.
- */
-static void
-reckon_load(struct procfs *pf, uint64_t now, uint32_t running, uint64_t out[3])
-{
-	static const uint64_t span[3] = { 60, 300, 900 };
-	uint64_t dt, load;
-	unsigned i;
-
-	qmutex_lock(&pf->p_lock);
-	dt = (now - pf->p_seen) / (NS_PER_S / 100);
-	for (i = 0; i < 3; i++) {
-		/* 1 / (1 + x) for exp(-x): it is an average all the same. */
-		load = pf->p_load[i] * span[i] * 100 + running * LOAD_ONE * dt;
-		pf->p_load[i] = load / (span[i] * 100 + dt);
-		out[i] = pf->p_load[i];
-	}
-	if (dt != 0)
-		pf->p_seen = now;
-	qmutex_unlock(&pf->p_lock);
 }
 
 int
@@ -124,12 +98,12 @@ show_loadavg(struct text *t, const struct subject *sub)
 	unsigned i;
 
 	qlproc_count(sub->s_k, &procs, &threads, &running, &last);
-	/* The reader is not what the system is loaded with. */
-	reckon_load(procfs_of(sub->s_k), uptime_ns(sub->s_k),
-	    running > 0 ? running - 1 : 0, load);
-	for (i = 0; i < 3; i++)
-		text_add(t, "%llu.%02llu ", (ull)(load[i] / LOAD_ONE),
-		    (ull)(load[i] % LOAD_ONE * 100 / LOAD_ONE));
+	qlproc_load(sub->s_k, load);
+	for (i = 0; i < 3; i++) {
+		load[i] += QLPROC_LOAD / 200;
+		text_add(t, "%llu.%02llu ", (ull)(load[i] / QLPROC_LOAD),
+		    (ull)(load[i] % QLPROC_LOAD * 100 / QLPROC_LOAD));
+	}
 	text_add(t, "%u/%u %u\n", running, threads, last);
 	return 0;
 }
@@ -139,17 +113,19 @@ show_sysstat(struct text *t, const struct subject *sub)
 {
 	uint32_t procs, threads, running, last;
 	unsigned n = qcpu_count(sub->s_k), i;
-	uint64_t up = TICKS(uptime_ns(sub->s_k));
-	uint64_t busy = TICKS(qlproc_busy(sub->s_k)), each;
+	uint64_t up = TICKS(uptime_ns(sub->s_k)), user, sys, idle;
 
 	qlproc_count(sub->s_k, &procs, &threads, &running, &last);
-	text_add(t, "cpu  %llu 0 0 %llu 0 0 0 0 0 0\n", (ull)busy,
-	    up * n > busy ? (ull)(up * n - busy) : 0);
+	qlproc_busy(sub->s_k, &user, &sys);
+	user = TICKS(user);
+	sys = TICKS(sys);
+	idle = up * n > user + sys ? up * n - user - sys : 0;
+	text_add(t, "cpu  %llu 0 %llu %llu 0 0 0 0 0 0\n", (ull)user, (ull)sys,
+	    (ull)idle);
 	/* Which of them it was is not counted. */
-	each = busy / n;
 	for (i = 0; i < n; i++)
-		text_add(t, "cpu%u %llu 0 0 %llu 0 0 0 0 0 0\n", i, (ull)each,
-		    up > each ? (ull)(up - each) : 0);
+		text_add(t, "cpu%u %llu 0 %llu %llu 0 0 0 0 0 0\n", i,
+		    (ull)(user / n), (ull)(sys / n), (ull)(idle / n));
 	text_add(t, "intr 0\nctxt 0\nbtime %llu\nprocesses %u\n",
 	    (ull)((qclock_real(sub->s_k) - uptime_ns(sub->s_k)) / NS_PER_S),
 	    last);

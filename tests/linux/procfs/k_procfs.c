@@ -15,6 +15,8 @@
 #include <quern/tmpfs.h>
 #include <quern/tty.h>
 
+#include <kernel/impl.h>
+
 #include <components/linux/impl.h>
 #include <components/linux/lproc.h>
 
@@ -89,6 +91,8 @@ start(struct env *en, struct kenv *e)
 {
 	struct quern_config cfg = kenv_config(e);
 
+	/* What is not shown is kept all the same. */
+	cfg.log_level = QUERN_LOG_WARN;
 	return KCHECK(e, try_start(en, e, &cfg)) && KCHECK(e, en->init != NULL);
 }
 
@@ -490,6 +494,55 @@ reopened(struct kenv *e)
 	stop(&en);
 }
 
+/* ---- the log ------------------------------------------------------------------------------ */
+
+#define SIZE 16384
+
+static int64_t
+log_body(void *arg)
+{
+	struct quern *k = arg;
+	int i;
+
+	for (i = 0; i < 1000; i++)
+		qlog(k, QUERN_LOG_INFO, "line %d of many", i);
+	return 0;
+}
+
+/* What was logged is read again, whole lines, the last ones. */
+static void
+logged(struct kenv *e)
+{
+	static char buf[SIZE + 1];
+	struct env en;
+	char *s;
+	int64_t n;
+
+	if (!start(&en, e))
+		return;
+	KCHECK_EQ(e, quern_syslog(en.p, 10, 0, 0), SIZE);
+	n = quern_syslog(en.p, 3, (uintptr_t)buf, SIZE);
+	KCHECK(e, n > 30 && n < SIZE);
+	buf[n > 0 ? n : 0] = '\0';
+	KCHECK(e, strncmp(buf, "<6>[", 4) == 0 && buf[n - 1] == '\n');
+	KCHECK(e, strstr(buf, "] Linux version ") != NULL);
+	KCHECK_EQ(e, quern_syslog(en.p, 9, 0, 0), n);
+	KCHECK_EQ(e, kcall(en.k, log_body, en.k), 0);
+	n = quern_syslog(en.p, 3, (uintptr_t)buf, SIZE);
+	buf[n > 0 ? n : 0] = '\0';
+	KCHECK(e, strstr(buf, " Linux version ") == NULL);
+	KCHECK(e, n > SIZE / 2 && strncmp(buf, "<6>[", 4) == 0);
+	s = strstr(buf, "] line 999 of many\n");
+	KCHECK(e, s != NULL && s[19] == '\0');
+	n = quern_syslog(en.p, 3, (uintptr_t)buf, 100);
+	KCHECK(e, n > 30 && n <= 100 && strncmp(buf, "<6>[", 4) == 0);
+	n = quern_syslog(en.p, 2, (uintptr_t)buf, 50);
+	KCHECK(e, n > 0 && strncmp(buf, "<6>[", 4) == 0);
+	KCHECK_EQ(e, quern_syslog(en.p, 5, 0, 0), 0);
+	KCHECK_EQ(e, quern_syslog(en.p, 3, (uintptr_t)buf, SIZE), 0);
+	stop(&en);
+}
+
 const struct kcase kprocfs_cases[] = {
 	{ .name = "all", .body = all, .seeds = 60 },
 	{ .name = "no_memory", .body = no_memory },
@@ -500,5 +553,6 @@ const struct kcase kprocfs_cases[] = {
 	    .seeds = 10 },
 	{ .name = "short_reads", .body = short_reads, .seeds = 3 },
 	{ .name = "reopened", .body = reopened, .seeds = 10 },
+	{ .name = "logged", .body = logged, .seeds = 2 },
 	{ .name = NULL },
 };

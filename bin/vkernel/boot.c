@@ -173,6 +173,8 @@ make_kernel(struct boot *b)
 	error = quern_create(&cfg, &b->b_k);
 	if (error == -ENOMEM)
 		vk_fail("not enough memory for %zu MiB", o->o_ram >> 20);
+	if (error != 0 && o->o_ramfile != NULL)
+		vk_fail("%s: %s", o->o_ramfile, strerror(-error));
 	if (error != 0)
 		vk_fail("no kernel: %s", strerror(-error));
 	if (quern_proc_create(b->b_k, &b->b_p) != 0)

@@ -322,6 +322,46 @@ START_TEST(test_terminal)
 }
 END_TEST
 
+/* A full-screen editor: raw mode, cursor addressing, keys one by one. */
+START_TEST(test_vi)
+{
+	const char *argv[] = { built("bin/vkernel"), "-R", image, "--", "sh",
+		NULL };
+	static struct ptyrun pr;
+
+	if (image == NULL || !have_busybox())
+		return;
+	pty_start(&pr, argv);
+	pty_expect(&pr, "# ");
+	pty_type(&pr, "cd /tmp && vi letter\r");
+	/* Lines that there are not. */
+	pty_expect(&pr, "~");
+	pty_expect(&pr, "letter");
+	pty_type(&pr, "ifirst line\rsecnd line");
+	pty_expect(&pr, "I letter");
+	pty_expect(&pr, "secnd line");
+	/* A key that follows at once would be a part of a longer one. */
+	pty_type(&pr, "\033");
+	pty_expect(&pr, "- letter");
+	/* Put the missing o in, and a line below. */
+	pty_type(&pr, "0fnio");
+	pty_expect(&pr, "I letter");
+	pty_type(&pr, "\033");
+	pty_expect(&pr, "- letter");
+	pty_type(&pr, "othird");
+	pty_expect(&pr, "third");
+	pty_type(&pr, "\033");
+	pty_expect(&pr, "- letter");
+	pty_type(&pr, ":wq\r");
+	pty_expect(&pr, "# ");
+	pty_type(&pr, "stty -a | grep -o ' icanon'; tac letter; wc letter\r");
+	pty_expect(&pr, " icanon\r\nthird\r\nsecond line\r\nfirst line\r\n");
+	pty_expect(&pr, "3         5        29 letter");
+	pty_type(&pr, "exit\r");
+	ck_assert_int_eq(pty_end(&pr), 0);
+}
+END_TEST
+
 /* Whatever becomes of the kernel process, the terminal is as it was. */
 START_TEST(test_restored)
 {
@@ -411,6 +451,35 @@ START_TEST(test_shutdown)
 }
 END_TEST
 
+/* RAM that is a file; a single user's shell. */
+START_TEST(test_options)
+{
+	char ram[600];
+	struct stat st;
+	struct ran r;
+
+	if (image == NULL || !have_busybox())
+		return;
+	snprintf(ram, sizeof ram, "%s.ram", image);
+	VK(&r, "", "-m", "48m", "-i", ram, "-R", image, "--", "echo", "x");
+	ck_assert_int_eq(r.r_status, 0);
+	ck_assert_str_eq(r.r_out, "x\n");
+	ran_free(&r);
+	ck_assert_int_eq(stat(ram, &st), 0);
+	ck_assert_int_eq(st.st_size, 48 << 20);
+	ck_assert_int_eq(unlink(ram), 0);
+	VK(&r, "", "-i", "/nonexistent/ram", "-R", image, "--", "echo", "x");
+	ck_assert_int_eq(r.r_status, 125);
+	ck_assert_msg(strstr(r.r_out, "/nonexistent/ram") != NULL, "%s",
+	    r.r_out);
+	ran_free(&r);
+	/* /bin/sh is told "single", which is no script here. */
+	VK(&r, "", "-s", "-R", image, "--init", "/bin/echo");
+	ck_assert_msg(strstr(r.r_out, "single") != NULL, "%s", r.r_out);
+	ran_free(&r);
+}
+END_TEST
+
 /* How often `text` is in `s`. */
 static unsigned
 times(const char *s, const char *text)
@@ -486,9 +555,11 @@ main(void)
 	tcase_add_test(tc, test_disks);
 	tcase_add_test(tc, test_bytes);
 	tcase_add_test(tc, test_terminal);
+	tcase_add_test(tc, test_vi);
 	tcase_add_test(tc, test_restored);
 	tcase_add_test(tc, test_boot);
 	tcase_add_test(tc, test_shutdown);
+	tcase_add_test(tc, test_options);
 	tcase_add_test(tc, test_confined);
 	tcase_add_test(tc, test_panic);
 	suite_add_tcase(s, tc);

@@ -3,7 +3,7 @@
 # The targets of `make help` that build something.
 
 .PHONY: all libs tests test check check-quick soak fuzz fuzz-run bench demo hello \
-    tidy graph install
+    tidy graph abi install
 
 bin_progs := $(addprefix $B/,$(bins))
 
@@ -117,6 +117,11 @@ tidy: all
 graph: libs
 	$(write_manifest)
 	@sh mk/graph.sh $B
+
+# Part of the source, so that it can be read without building.
+abi:
+	$(Q)awk -f kernel/makesyscalls.awk -v out=abi.md kernel/syscalls.def \
+	    >docs/linux-abi.md
 
 install: all
 	$(write_manifest)

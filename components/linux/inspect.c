@@ -93,7 +93,7 @@ info_process(struct lproc *lp, struct lthread *lt, struct qlproc_info *li)
 		li->li_state = lthread_state(lt);
 		li->li_pending = lt->lt_pending.q_set;
 		li->li_blocked = lt->lt_mask;
-		li->li_cpu = lt->lt_cpu;
+		li->li_cpu = __atomic_load_n(&lt->lt_cpu, __ATOMIC_RELAXED);
 	}
 }
 

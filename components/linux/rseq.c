@@ -59,7 +59,7 @@ lrseq_update(struct lthread *lt)
 	static const uint32_t zero[2];
 	int error;
 
-	lt->lt_cpu = ids[0];
+	__atomic_store_n(&lt->lt_cpu, ids[0], __ATOMIC_RELAXED);
 	error = leave_sequence(lt, us);
 	if (error == 0)
 		error = qcopyout(us, lt->lt_rseq + RSEQ_CPU_START, ids,

@@ -238,16 +238,19 @@ page_begin(struct qpage *pg, unsigned order)
 	__atomic_store_n(&pg->pg_maps, 0, __ATOMIC_RELAXED);
 }
 
-struct qpage *
-qpage_alloc(struct quern *k, unsigned order)
+/* *freshp: nobody has ever used it, so it is as the host made it, zeroes. */
+static struct qpage *
+page_alloc(struct quern *k, unsigned order, bool *freshp)
 {
 	struct qpages *pp = k->k_pages;
+	uint64_t virgin;
 	struct qpage *pg;
 
 	qassert(order <= QPAGE_MAXORDER);
 	if (qalloc_fails(k))
 		return NULL;
 	vspin_lock(k, &pp->pp_lock);
+	virgin = pp->pp_virgin;
 	pg = block_take(pp, order);
 	if (pg != NULL)
 		__atomic_store_n(&pp->pp_nfree,
@@ -255,7 +258,27 @@ qpage_alloc(struct quern *k, unsigned order)
 	vspin_unlock(k, &pp->pp_lock);
 	if (pg == NULL)
 		return NULL;
+	*freshp = page_index(pp, pg) >= virgin;
 	page_begin(pg, order);
+	return pg;
+}
+
+struct qpage *
+qpage_alloc(struct quern *k, unsigned order)
+{
+	bool fresh;
+
+	return page_alloc(k, order, &fresh);
+}
+
+struct qpage *
+qpage_alloc_zeroed(struct quern *k, unsigned order)
+{
+	bool fresh;
+	struct qpage *pg = page_alloc(k, order, &fresh);
+
+	if (pg != NULL && !fresh)
+		memset(qpage_data(k, pg), 0, (size_t)QUERN_PAGE_SIZE << order);
 	return pg;
 }
 

@@ -75,6 +75,9 @@ struct qpage {
  * first.  NULL: none left.  Does not sleep. */
 struct qpage *qpage_alloc(struct quern *k, unsigned order) QMUSTCHECK;
 
+/* The same, zeroed: which costs nothing for pages that have never been used. */
+struct qpage *qpage_alloc_zeroed(struct quern *k, unsigned order) QMUSTCHECK;
+
 /*
  * Make the pages of a block of that order single ones, each of which has a
  * reference of its own.  Nobody else knows of the block yet.

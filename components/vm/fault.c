@@ -30,6 +30,7 @@ struct fault {
 	unsigned ft_access; /* QVM_* */
 	bool ft_write;
 	bool ft_force; /* whatever the mapping allows */
+	bool ft_early; /* nobody was there yet */
 	bool ft_excl;  /* m_lock is held for writing */
 	bool ft_nomem; /* -ENOMEM: it may help to wait for memory */
 	bool ft_major; /* there was I/O */
@@ -157,12 +158,11 @@ fill_zero(struct quern *k, struct anon *a, uint64_t i, uint64_t end,
 	while (i < end) {
 		while ((UINT64_C(1) << order) > end - i)
 			order--;
-		while ((pg = qpage_alloc(k, order)) == NULL && order > 0)
+		while ((pg = qpage_alloc_zeroed(k, order)) == NULL && order > 0)
 			order--;
 		if (pg == NULL)
 			break;
 		qpage_split(pg, order);
-		memset(qpage_data(k, pg), 0, PAGE_SIZE << order);
 		for (j = 0; j < 1u << order; j++, i++) {
 			if (anon_enter(a, i, pg + j) != 0)
 				break;
@@ -559,7 +559,7 @@ fault_step(struct fault *ft)
 	int error;
 
 	if (e == NULL)
-		return grow_down(ft);
+		return ft->ft_early ? -Q_EFAULT : grow_down(ft);
 	if (!ft->ft_force && !is_allowed(e, ft->ft_access))
 		return fault_signal(ft, Q_SIGSEGV, SEGV_ACCERR);
 	have = pmap_prot(m, ft->ft_va);
@@ -575,7 +575,29 @@ fault_step(struct fault *ft)
 		if (error != AGAIN || e->e_fobj == NULL)
 			return error;
 	}
+	/* Until somebody really stores, what is seen is the file's. */
+	if (ft->ft_early && ft->ft_write)
+		return -Q_EFAULT;
 	return fault_file(ft, e);
+}
+
+/* The same, with the lock that it needs. */
+static int
+fault_look(struct fault *ft)
+{
+	struct qvmmap *m = ft->ft_map;
+	int error;
+
+	if (ft->ft_excl) {
+		qrw_wrlock(&m->m_lock);
+		error = fault_step(ft);
+		qrw_wrunlock(&m->m_lock);
+	} else {
+		qrw_rdlock(&m->m_lock);
+		error = fault_step(ft);
+		qrw_rdunlock(&m->m_lock);
+	}
+	return error;
 }
 
 /* Wait for memory: is there hope? */
@@ -603,15 +625,7 @@ fault(struct fault *ft)
 
 	for (;;) {
 		ft->ft_nomem = false;
-		if (ft->ft_excl) {
-			qrw_wrlock(&m->m_lock);
-			error = fault_step(ft);
-			qrw_wrunlock(&m->m_lock);
-		} else {
-			qrw_rdlock(&m->m_lock);
-			error = fault_step(ft);
-			qrw_rdunlock(&m->m_lock);
-		}
+		error = fault_look(ft);
 		if (error == AGAIN)
 			continue;
 		if (error == -Q_ENOMEM && wait_memory(ft, &tries))
@@ -634,10 +648,28 @@ qvm_fault(struct qvmmap *m, uint64_t addr, unsigned access, struct qvm_fault *f)
 		error = fault_signal(&ft, Q_SIGSEGV, SEGV_MAPERR);
 	else
 		error = fault(&ft);
+	if (error == 0)
+		hints_note(m, ft.ft_va, ft.ft_access);
 	if (error == -Q_EFAULT && f != NULL) {
 		*f = ft.ft_sig;
 		f->qf_addr = addr;
 	}
+	return error;
+}
+
+int
+fault_early(struct qvmmap *m, uint64_t addr, unsigned access)
+{
+	struct fault ft = { .ft_map = m,
+		.ft_va = addr & ~PAGE_MASK,
+		.ft_access = access,
+		.ft_write = (access & QVM_WRITE) != 0,
+		.ft_early = true };
+	int error;
+
+	do
+		error = fault_look(&ft);
+	while (error == AGAIN);
 	return error;
 }
 

@@ -76,6 +76,7 @@ qvm_put(struct qvmmap *m)
 		qlist_del(&e->e_link);
 		entry_free(e);
 	}
+	hints_fini(m);
 	qfree(m);
 }
 
@@ -115,6 +116,7 @@ qvm_fork(struct qvmmap *from, struct qvmmap **top)
 		return error;
 	qrw_wrlock(&from->m_lock);
 	qrw_wrlock(&to->m_lock);
+	hints_prepare(from, to);
 	to->m_top = from->m_top;
 	to->m_brkstart = from->m_brkstart;
 	to->m_brk = from->m_brk;
@@ -130,6 +132,7 @@ qvm_fork(struct qvmmap *from, struct qvmmap **top)
 		qvm_put(to);
 		return error;
 	}
+	hints_forked(from, to);
 	*top = to;
 	return 0;
 }

@@ -339,6 +339,12 @@ struct qvmmap {
 	void *pm_arg;                   /* [I] */
 
 	uint64_t m_minflt, m_majflt; /* [a] */
+
+	/* hints.c */
+	struct hints
+	    *m_hints; /* [m] also [a], what its forks are like, or NULL */
+	struct hints *m_born; /* [I] those of the space that made it, or NULL */
+	uint32_t m_selfleft, m_bornleft; /* [a] faults to note in these */
 };
 
 /* What a space has when its own pmap is gone. */
@@ -458,6 +464,20 @@ int fault_range(struct qvmmap *m, uint64_t addr, uint64_t len, unsigned access);
  * whether or not the mapping lets programs store.  Errors of qvm_fault.
  */
 int fault_own(struct qvmmap *m, uint64_t addr);
+
+/* Have it now if it is allowed and there is memory: nobody waits for it. */
+int fault_early(struct qvmmap *m, uint64_t addr, unsigned access);
+
+/* ---- hints.c ---------------------------------------------------------------------- */
+
+/* A fault has been. */
+void hints_note(struct qvmmap *m, uint64_t va, unsigned access);
+/* `to` is going to be a copy of `from`, whose m_lock is held for writing. */
+void hints_prepare(struct qvmmap *from, struct qvmmap *to);
+/* It is one: have what both of them will touch first.  No locks are held. */
+void hints_forked(struct qvmmap *from, struct qvmmap *to);
+/* The end of a space. */
+void hints_fini(struct qvmmap *m);
 
 /* ---- swap.c ----------------------------------------------------------------------- */
 

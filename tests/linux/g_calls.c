@@ -245,7 +245,7 @@ test_processes(void)
 	int i, status, good = 0;
 	pid_t pid;
 
-	for (i = 0; i < 20; i++) {
+	for (i = 0; i < 8; i++) {
 		pid = fork();
 		if (pid == 0)
 			_exit(count_good(MANY) == MANY &&
@@ -280,14 +280,14 @@ thread(void *arg)
 static void
 test_threads(void)
 {
-	pthread_t t[6];
+	pthread_t t[4];
 	void *ret;
 	long sum = 0;
 	int i;
 
-	for (i = 0; i < 6; i++)
-		pthread_create(&t[i], NULL, thread, (void *)(intptr_t)3000);
-	for (i = 0; i < 6; i++) {
+	for (i = 0; i < 4; i++)
+		pthread_create(&t[i], NULL, thread, (void *)(intptr_t)1000);
+	for (i = 0; i < 4; i++) {
 		pthread_join(t[i], &ret);
 		sum += (long)(intptr_t)ret;
 	}

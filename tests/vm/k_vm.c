@@ -559,6 +559,39 @@ nomem_once(struct kenv *e, uint64_t fail, struct nomem *nm)
 	kenv_destroy(e, nm->t.k);
 }
 
+/* What a child and its parent touched after a fork, they have after the next. */
+static void
+hints_body(struct vmtest *t)
+{
+	uint64_t at = map_at(t, 0, 40, RW, ANON), i;
+	uint64_t file = map_at(t, 0, 40, RW, Q_MAP_PRIVATE);
+	struct qvmmap *child;
+
+	for (i = 0; i < 40; i++)
+		set_byte(t, t->m, at + i * PG, (uint8_t)(i + 1));
+	KCHECK_EQ(t->e, qvm_fork(t->m, &child), 0);
+	KCHECK_EQ(t->e, pmap_prot(child, at), 0);
+	KCHECK_EQ(t->e, pmap_prot(t->m, at + 30 * PG), QVM_READ);
+	set_byte(t, child, at, 100);
+	KCHECK_EQ(t->e, byte_at(t, child, at + 20 * PG), 21);
+	set_byte(t, child, file, 101);
+	set_byte(t, t->m, at + 30 * PG, 102);
+	qvm_put(child);
+	KCHECK_EQ(t->e, qvm_fork(t->m, &child), 0);
+	KCHECK_EQ(t->e, pmap_prot(child, at), QVM_READ | QVM_WRITE);
+	KCHECK(t->e, pmap_prot(child, at + 20 * PG) != 0);
+	KCHECK_EQ(t->e, pmap_prot(t->m, at + 30 * PG), QVM_READ | QVM_WRITE);
+	/* A store to a file's mapping has not been. */
+	KCHECK_EQ(t->e, pmap_prot(child, file) & QVM_WRITE, 0);
+	KCHECK_EQ(t->e, byte_at(t, child, at), 1);
+	KCHECK_EQ(t->e, byte_at(t, child, at + 30 * PG), 102);
+	set_byte(t, child, at, 7);
+	set_byte(t, t->m, at + 30 * PG, 8);
+	KCHECK_EQ(t->e, byte_at(t, t->m, at), 1);
+	KCHECK_EQ(t->e, byte_at(t, child, at + 30 * PG), 102);
+	qvm_put(child);
+}
+
 /* Text is changed for one space alone. */
 static void
 poke_body(struct vmtest *t)
@@ -643,6 +676,7 @@ CASE(process, 1024)
 CASE(promise, 1024)
 CASE(limits, 1024)
 CASE(poke, 1024)
+CASE(hints, 2048)
 
 const struct kcase kvm_cases[] = {
 	{ "anon", case_anon, 4, false, NULL },
@@ -655,6 +689,7 @@ const struct kcase kvm_cases[] = {
 	{ "promise", case_promise, 2, false, NULL },
 	{ "limits", case_limits, 2, false, NULL },
 	{ "poke", case_poke, 2, false, NULL },
+	{ "hints", case_hints, 2, false, NULL },
 	{ "process", case_process, 2, false, NULL },
 	{ "nomem", case_nomem, 0, false, NULL },
 	{ NULL, NULL, 0, false, NULL },

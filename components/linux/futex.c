@@ -63,8 +63,9 @@ lfutex_fini(struct lsys *l)
 
 /* ---- words --------------------------------------------------------------------- */
 
-static int
-key_of(struct quern_proc *p, uint64_t addr, bool shared, struct qvm_key *key)
+int
+lfutex_key(struct quern_proc *p, uint64_t addr, bool shared,
+    struct qvm_key *key)
 {
 	struct qvmmap *m = qvm_of(p);
 
@@ -140,9 +141,9 @@ lfutex_wake(struct quern_proc *p, uint64_t addr, uint32_t n)
 	int woken = 0;
 
 	/* Whoever waits may have said that it is shared, or that it isn't. */
-	if (key_of(p, addr, true, &key) == 0)
+	if (lfutex_key(p, addr, true, &key) == 0)
 		woken = wake_key(l, &key, n, UINT32_MAX);
-	if (woken == 0 && key_of(p, addr, false, &key) == 0)
+	if (woken == 0 && lfutex_key(p, addr, false, &key) == 0)
 		woken = wake_key(l, &key, n, UINT32_MAX);
 	return woken;
 }
@@ -325,7 +326,7 @@ wake_op(const struct qsys *s, const struct qvm_key *key, bool shared)
 	struct qvm_key second;
 	int error, n;
 
-	error = key_of(s->s_proc, s->s_arg[4], shared, &second);
+	error = lfutex_key(s->s_proc, s->s_arg[4], shared, &second);
 	if (error != 0)
 		return error;
 	error = word_op(s, s->s_arg[4], qsys_uint(s, 5));
@@ -385,7 +386,7 @@ do_requeue(const struct qsys *s, const struct qvm_key *key, bool shared,
 
 	if (qsys_int(s, 2) < 0 || (int32_t)s->s_arg[3] < 0)
 		return -Q_EINVAL;
-	error = key_of(s->s_proc, s->s_arg[4], shared, &to);
+	error = lfutex_key(s->s_proc, s->s_arg[4], shared, &to);
 	if (error == 0 && compare) {
 		error = qcopyin(s->s_us, &now, s->s_arg[0], sizeof(now));
 		if (error == 0 && now != qsys_uint(s, 5))
@@ -412,6 +413,16 @@ do_wait(const struct qsys *s, const struct qvm_key *key, uint32_t op,
 	return await_word(s, key, s->s_arg[0], qsys_uint(s, 2), bits, deadline);
 }
 
+/* A lock that is a futex; when the wait ends is absolute. */
+static int64_t
+do_lock(const struct qsys *s, uint32_t op, bool shared)
+{
+	uint64_t deadline;
+	int error = deadline_of(s, op, &deadline);
+
+	return error != 0 ? error : lpi_lock(s, shared, false, deadline);
+}
+
 QSYS(futex)
 {
 	uint32_t op = qsys_uint(s, 1);
@@ -423,9 +434,9 @@ QSYS(futex)
 	int error;
 
 	if ((op & Q_FUTEX_CLOCK_REALTIME) != 0 && cmd != Q_FUTEX_WAIT &&
-	    cmd != Q_FUTEX_WAIT_BITSET)
+	    cmd != Q_FUTEX_WAIT_BITSET && cmd != Q_FUTEX_LOCK_PI2)
 		return -Q_ENOSYS;
-	error = key_of(s->s_proc, s->s_arg[0], shared, &key);
+	error = lfutex_key(s->s_proc, s->s_arg[0], shared, &key);
 	if (error != 0)
 		return error;
 	switch (cmd) {
@@ -445,6 +456,14 @@ QSYS(futex)
 		return do_requeue(s, &key, shared, true);
 	case Q_FUTEX_WAKE_OP:
 		return wake_op(s, &key, shared);
+	case Q_FUTEX_LOCK_PI:
+		return do_lock(s, op | Q_FUTEX_CLOCK_REALTIME, shared);
+	case Q_FUTEX_LOCK_PI2:
+		return do_lock(s, op, shared);
+	case Q_FUTEX_TRYLOCK_PI:
+		return lpi_lock(s, shared, true, 0);
+	case Q_FUTEX_UNLOCK_PI:
+		return lpi_unlock(s, shared);
 	default:
 		return -Q_ENOSYS;
 	}
@@ -454,7 +473,7 @@ QSYS(futex)
 
 /* The owner of the lock at `addr` is gone, if that is this thread. */
 static int
-owner_died(struct lthread *lt, uint64_t addr, bool pending)
+owner_died(struct lthread *lt, uint64_t addr, bool pi, bool pending)
 {
 	struct quern_proc *p = lt->lt_proc->lp_proc;
 	struct qvmmap *m = qvm_of(p);
@@ -467,7 +486,7 @@ owner_died(struct lthread *lt, uint64_t addr, bool pending)
 		    qcopyin(qvm_uspace(m), &value, addr, sizeof(value));
 		if (error != 0)
 			return error;
-		if (pending && value == 0) {
+		if (pending && !pi && value == 0) {
 			(void)lfutex_wake(p, addr, 1);
 			return 0;
 		}
@@ -476,13 +495,15 @@ owner_died(struct lthread *lt, uint64_t addr, bool pending)
 		error = qvm_cas32(m, addr, value,
 		    (value & Q_FUTEX_WAITERS) | Q_FUTEX_OWNER_DIED);
 	} while (error == -Q_EAGAIN);
-	if (error == 0 && (value & Q_FUTEX_WAITERS) != 0)
+	/* Who waits for a lock that is a futex is given it by lpi_exit. */
+	if (error == 0 && !pi && (value & Q_FUTEX_WAITERS) != 0)
 		(void)lfutex_wake(p, addr, 1);
 	return error;
 }
 
-void
-lfutex_exit(struct lthread *lt)
+/* The lowest bit of an address says that the lock is of pifutex.c. */
+static void
+exit_robust(struct lthread *lt)
 {
 	const struct quspace *us = qvm_uspace(qvm_of(lt->lt_proc->lp_proc));
 	struct q_robust_list_head head;
@@ -492,22 +513,31 @@ lfutex_exit(struct lthread *lt)
 	if (lt->lt_robust == 0 ||
 	    qcopyin(us, &head, lt->lt_robust, sizeof(head)) != 0)
 		return;
-	/* The lowest bit says something about priorities. */
-	pending = head.list_op_pending & ~UINT64_C(1);
-	at = head.list_next & ~UINT64_C(1);
-	for (n = 0; n < ROBUST_MAX && at != lt->lt_robust; n++) {
-		if (qcopyin(us, &next, at, sizeof(next)) != 0)
+	pending = head.list_op_pending;
+	at = head.list_next;
+	for (n = 0; n < ROBUST_MAX && (at & ~UINT64_C(1)) != lt->lt_robust;
+	     n++) {
+		if (qcopyin(us, &next, at & ~UINT64_C(1), sizeof(next)) != 0)
 			break;
-		if (at != pending &&
-		    owner_died(lt, at + (uint64_t)head.futex_offset, false) !=
-			0)
+		if ((at & ~UINT64_C(1)) != (pending & ~UINT64_C(1)) &&
+		    owner_died(lt,
+			(at & ~UINT64_C(1)) + (uint64_t)head.futex_offset,
+			(at & 1) != 0, false) != 0)
 			break;
-		at = next & ~UINT64_C(1);
+		at = next;
 	}
 	if (pending != 0)
-		(void)owner_died(lt, pending + (uint64_t)head.futex_offset,
-		    true);
+		(void)owner_died(lt,
+		    (pending & ~UINT64_C(1)) + (uint64_t)head.futex_offset,
+		    (pending & 1) != 0, true);
 	lt->lt_robust = 0;
+}
+
+void
+lfutex_exit(struct lthread *lt)
+{
+	exit_robust(lt);
+	lpi_exit(lt);
 }
 
 QSYS(set_robust_list)

@@ -166,6 +166,7 @@ struct lproc {
 /* What the next delivery does about an interrupted call. */
 enum lrestart {
 	LR_NONE = 0, /* not in a call, or it is over whatever happens */
+	LR_AGAIN,    /* it is made again */
 	LR_ALWAYS,   /* SA_RESTART decides */
 	LR_NOHAND    /* -EINTR if there is a handler */
 };
@@ -187,6 +188,7 @@ struct lthread {
 	uint64_t lt_waits;         /* [L] signals that it takes by a call */
 	uint64_t lt_saved;         /* [o] of lt_mask, during a call ... */
 	bool lt_restore;           /* [o] ... if this is set */
+	bool lt_pidone;            /* pi_lock; it owns no futex any more */
 	struct quern_vmframe lt_f; /* [o] */
 	struct q_stack lt_alt;     /* [o] */
 	uint64_t lt_cleartid;      /* [o] address, or 0 */
@@ -194,7 +196,7 @@ struct lthread {
 	uint64_t lt_robust;        /* [o] */
 	uint64_t lt_rseq;          /* [o] */
 	uint32_t lt_rseqlen, lt_rseqsig; /* [o] */
-	uint32_t lt_cpu;    /* [o] where it was told that it runs */
+	uint32_t lt_cpu;    /* [a] where it was told that it runs */
 	uint64_t lt_turn;   /* [o] t_turn, when it was looked at last */
 	uint64_t lt_minflt; /* [o] */
 	uint64_t lt_slack;  /* [o] ns, or 0: the usual one */
@@ -227,6 +229,7 @@ struct lsys {
 	void (*l_running)(void *arg);              /* [a] once */
 	void *l_arg;
 	struct lfutexes *l_futexes; /* [I] */
+	struct lpi *l_pi;           /* [I] locks that are futexes */
 	struct qvdso *l_vdso;       /* [I] or NULL */
 	struct qtimer l_loadtm;     /* while there are threads */
 	bool l_loadon;              /* [L] it is armed, or running */
@@ -498,7 +501,20 @@ int lfutex_init(struct lsys *l);
 void lfutex_fini(struct lsys *l);
 /* Wake up to `n` who wait at a thread's address. */
 int lfutex_wake(struct quern_proc *p, uint64_t addr, uint32_t n);
-/* The thread ends: what it holds by its robust list is free. */
+/* The thread ends: what it holds by its robust list is free, or another's. */
 void lfutex_exit(struct lthread *lt);
+/* What a word is, whatever its address.  -EINVAL, -EFAULT, -ENOMEM. */
+int lfutex_key(struct quern_proc *p, uint64_t addr, bool shared,
+    struct qvm_key *key);
+
+/* ---- pifutex.c --------------------------------------------------------------- */
+
+int lpi_init(struct lsys *l);
+void lpi_fini(struct lsys *l);
+/* The calls, of the word at argument 0; `try`: do not wait. */
+int lpi_lock(const struct qsys *s, bool shared, bool try, uint64_t deadline);
+int lpi_unlock(const struct qsys *s, bool shared);
+/* The thread ends: what others wait for is theirs. */
+void lpi_exit(struct lthread *lt);
 
 #endif /* QUERN_LINUX_IMPL_H */

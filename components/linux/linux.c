@@ -80,12 +80,12 @@ linux_init(struct quern *k, void **statep)
 		qlist_init(&l->l_tids[i]);
 	}
 	error = lfutex_init(l);
+	if (error == 0)
+		error = lpi_init(l);
+	if (error == 0)
+		error = linit_start(l);
 	if (error != 0) {
-		qfree(l);
-		return error;
-	}
-	error = linit_start(l);
-	if (error != 0) {
+		lpi_fini(l);
 		lfutex_fini(l);
 		qfree(l);
 		return error;
@@ -110,6 +110,7 @@ linux_fini(struct quern *k, void *state)
 	(void)k;
 	lusage_fini(l);
 	qvdso_destroy(l->l_vdso);
+	lpi_fini(l);
 	lfutex_fini(l);
 	qfree(l);
 }

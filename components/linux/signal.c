@@ -403,7 +403,8 @@ settle_call(struct lthread *lt, bool restart)
 
 	if (lt->lt_restart == LR_NONE)
 		return;
-	if (lt->lt_restart == LR_ALWAYS && restart) {
+	if (lt->lt_restart == LR_AGAIN ||
+	    (lt->lt_restart == LR_ALWAYS && restart)) {
 		f->f_reg[RAX] = lt->lt_nr;
 		f->f_rip -= 2; /* the length of a syscall instruction */
 	} else {

@@ -4,6 +4,8 @@
  */
 #include "impl.h"
 
+#include <quern/abi/futex.h>
+
 /* Exception vectors. */
 #define TRAP_DE 0u
 #define TRAP_DB 1u
@@ -112,6 +114,14 @@ lthread_alert(struct lthread *lt)
 
 /* ---- calls ---------------------------------------------------------------------- */
 
+/* Does futex wait for a lock, until a moment rather than for so long? */
+static bool
+is_lock(uint64_t op)
+{
+	op &= ~(uint64_t)(Q_FUTEX_PRIVATE_FLAG | Q_FUTEX_CLOCK_REALTIME);
+	return op == Q_FUTEX_LOCK_PI || op == Q_FUTEX_LOCK_PI2;
+}
+
 /* What an interrupted call does; the others may be made again. */
 static enum lrestart
 restart_class(const struct lthread *lt)
@@ -127,6 +137,8 @@ restart_class(const struct lthread *lt)
 	case NR_CLOCK_NANOSLEEP:
 		return LR_NOHAND;
 	case NR_FUTEX:
+		if (is_lock(lt->lt_f.f_reg[RSI]))
+			return LR_AGAIN;
 		/* With a timeout the time that is left is not known any more. */
 		return lt->lt_f.f_reg[R10] != 0 ? LR_NOHAND : LR_ALWAYS;
 	case NR_EPOLL_WAIT:

@@ -297,6 +297,176 @@ test_futex(void)
 	RESULT(syscall(SYS_futex, &word, 99, 1, NULL));
 }
 
+/* ---- locks that are futexes --------------------------------------------------- */
+
+static pthread_mutex_t pi;
+static pthread_barrier_t meet;
+static volatile unsigned pi_word;
+static long pi_count, waited[3];
+
+static void *
+pi_adder(void *arg)
+{
+	long i;
+
+	(void)arg;
+	for (i = 0; i < 3000; i++) {
+		pthread_mutex_lock(&pi);
+		pi_count++;
+		if (i % 100 == 0)
+			sched_yield();
+		pthread_mutex_unlock(&pi);
+	}
+	return NULL;
+}
+
+static long
+pi_call(int op, const struct timespec *ts)
+{
+	return syscall(SYS_futex, &pi_word, op | FUTEX_PRIVATE_FLAG, 0, ts);
+}
+
+/* Waits for the lock that another has, and gives it back. */
+static void *
+pi_waiter(void *arg)
+{
+	(void)arg;
+	pthread_barrier_wait(&meet);
+	waited[0] = pi_call(FUTEX_LOCK_PI, NULL);
+	waited[1] = (pi_word & FUTEX_TID_MASK) == (unsigned)gettid();
+	waited[2] = pi_call(FUTEX_UNLOCK_PI, NULL);
+	return NULL;
+}
+
+/* Has it until it is told. */
+static void *
+pi_keeps(void *arg)
+{
+	pi_word = (unsigned)gettid();
+	pthread_barrier_wait(&meet);
+	pthread_barrier_wait(&meet);
+	return arg;
+}
+
+static void *
+pi_dies(void *arg)
+{
+	pthread_mutex_lock(arg);
+	return NULL;
+}
+
+static void
+pi_handler(int sig)
+{
+	(void)sig;
+}
+
+static void
+make_pi(pthread_mutex_t *m, int robust, int shared)
+{
+	pthread_mutexattr_t a;
+
+	pthread_mutexattr_init(&a);
+	pthread_mutexattr_setprotocol(&a, PTHREAD_PRIO_INHERIT);
+	pthread_mutexattr_setrobust(&a,
+	    robust ? PTHREAD_MUTEX_ROBUST : PTHREAD_MUTEX_STALLED);
+	pthread_mutexattr_setpshared(&a,
+	    shared ? PTHREAD_PROCESS_SHARED : PTHREAD_PROCESS_PRIVATE);
+	RESULT(pthread_mutex_init(m, &a));
+}
+
+static void
+test_pi_word(void)
+{
+	struct timespec soon;
+	struct sigaction sa = { .sa_handler = pi_handler };
+	pthread_t t;
+
+	pi_word = 0;
+	RESULT(pi_call(FUTEX_UNLOCK_PI, NULL));
+	RESULT(pi_call(FUTEX_TRYLOCK_PI, NULL));
+	TRUE(pi_word == (unsigned)gettid());
+	RESULT(pi_call(FUTEX_LOCK_PI, NULL));
+	RESULT(pi_call(FUTEX_TRYLOCK_PI, NULL));
+	pthread_barrier_init(&meet, NULL, 2);
+	pthread_create(&t, NULL, pi_waiter, NULL);
+	pthread_barrier_wait(&meet);
+	while ((pi_word & FUTEX_WAITERS) == 0)
+		sched_yield();
+	/* A signal does not end it, though its handler ends other calls. */
+	sigaction(SIGUSR1, &sa, NULL);
+	pthread_kill(t, SIGUSR1);
+	RESULT(pi_call(FUTEX_UNLOCK_PI, NULL));
+	pthread_join(t, NULL);
+	say("waited: %ld %ld %ld", waited[0], waited[1], waited[2]);
+	TRUE((pi_word & FUTEX_TID_MASK) == 0);
+	/* Of one that is not there, and of one that has it for long. */
+	pi_word = FUTEX_TID_MASK;
+	RESULT(pi_call(FUTEX_LOCK_PI, NULL));
+	pthread_create(&t, NULL, pi_keeps, NULL);
+	pthread_barrier_wait(&meet);
+	clock_gettime(CLOCK_REALTIME, &soon);
+	RESULT(pi_call(FUTEX_LOCK_PI, &soon));
+	soon.tv_nsec = -1;
+	RESULT(pi_call(FUTEX_LOCK_PI, &soon));
+	pthread_barrier_wait(&meet);
+	pthread_join(t, NULL);
+	pi_word = 0;
+}
+
+/* Until somebody waits for it; the word is the first of a mutex. */
+static void
+await_waiter(const pthread_mutex_t *m)
+{
+	const volatile unsigned *word = (const volatile unsigned *)m;
+
+	while ((*word & FUTEX_WAITERS) == 0)
+		sched_yield();
+}
+
+static void
+test_pi(void)
+{
+	pthread_mutex_t *shared;
+	pthread_t t[4];
+	int i, status;
+
+	make_pi(&pi, 0, 0);
+	for (i = 0; i < 4; i++)
+		pthread_create(&t[i], NULL, pi_adder, NULL);
+	for (i = 0; i < 4; i++)
+		pthread_join(t[i], NULL);
+	say("counted %ld", pi_count);
+	pthread_mutex_destroy(&pi);
+	test_pi_word();
+	/* Its owner is gone: whoever comes is told, and has it. */
+	make_pi(&pi, 1, 0);
+	pthread_create(&t[0], NULL, pi_dies, &pi);
+	pthread_join(t[0], NULL);
+	TRUE(pthread_mutex_lock(&pi) == EOWNERDEAD);
+	RESULT(pthread_mutex_consistent(&pi));
+	RESULT(pthread_mutex_unlock(&pi));
+	RESULT(pthread_mutex_lock(&pi));
+	RESULT(pthread_mutex_unlock(&pi));
+	shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	make_pi(shared, 1, 1);
+	RESULT(pthread_mutex_lock(shared));
+	if (fork() == 0) {
+		TRUE(pthread_mutex_trylock(shared) == EBUSY);
+		status = pthread_mutex_lock(shared);
+		/* And ends as its owner, perhaps while we wait for it. */
+		await_waiter(shared);
+		_exit(status);
+	}
+	await_waiter(shared);
+	RESULT(pthread_mutex_unlock(shared));
+	say("owner died: %d", pthread_mutex_lock(shared) == EOWNERDEAD);
+	wait(&status);
+	RESULT(WEXITSTATUS(status));
+	RESULT(pthread_mutex_unlock(shared));
+}
+
 static void
 test_many(void)
 {
@@ -328,6 +498,7 @@ main(int argc, char **argv)
 	test_signals();
 	test_exit();
 	test_shared();
+	test_pi();
 	test_futex();
 	test_many();
 	return 0;

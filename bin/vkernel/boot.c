@@ -236,7 +236,7 @@ mount_others(struct boot *b)
 {
 	static const struct {
 		const char *dir, *type;
-	} fs[] = { { "/dev", "devfs" }, { "/dev/pts", "devpts" },
+	} fs[] = { { "/dev", "devtmpfs" }, { "/dev/pts", "devpts" },
 		{ "/dev/shm", "tmpfs" }, { "/proc", "proc" } };
 	size_t i;
 	int error;

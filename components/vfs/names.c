@@ -25,6 +25,14 @@ free_name_in(struct vfs *vf, struct qparent *pa, struct qdentry **dp)
 	return error;
 }
 
+void
+qname_set(struct qname *n, const char *s)
+{
+	n->n_name = s;
+	n->n_len = (uint32_t)qstrlen(s);
+	n->n_hash = name_hash(s, n->n_len);
+}
+
 /* Make what `new` says under a negative dentry.  [directory] */
 int
 make_vnode(struct quern_proc *p, const struct qpath *dir, struct qdentry *d,

@@ -67,6 +67,9 @@ struct qname {
 	uint32_t n_hash;    /* the VFS's */
 };
 
+/* A name of `s`, ended by a 0, which is borrowed: for a driver that makes one. */
+void qname_set(struct qname *n, const char *s);
+
 /* A time since 1970: any second that a file system can store. */
 struct qtime {
 	int64_t t_sec;

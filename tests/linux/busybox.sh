@@ -143,6 +143,16 @@ tell 'exe' test "$(readlink /proc/$pid/exe)" = /bin/busybox
 tell 'cmdline' test "$(tr '\0' . </proc/$pid/cmdline)" = sleep.1000.
 tell 'environ' grep -q '^HOME=/$' /proc/$pid/environ -z
 tell 'stdin' test "$(echo again | cat /dev/stdin)" = again
+tell 'dev' grep -q '^devtmpfs on /dev type devtmpfs' /tmp/text
+ln -s null /dev/link && mkfifo /dev/fifo && mkdir /dev/dir && rm /dev/full
+tell 'new names' test -c /dev/link -a -p /dev/fifo -a -d /dev/dir -a ! -e /dev/full
+syslogd -O /tmp/log
+until test -S /dev/log; do :; done
+logger -t test hello
+until grep -q 'test: hello' /tmp/log; do :; done
+tell 'syslogd' grep -q 'user.notice test: hello' /tmp/log
+tell 'dmesg' sh -c 'dmesg | grep -q "Linux version"'
+killall syslogd
 killall sleep
 wait $pid 2>/dev/null
 tell 'killall' test ! -e /proc/$pid

@@ -127,6 +127,54 @@ names(struct kenv *e)
 	kenv_destroy(e, k);
 }
 
+/* A tmpfs that begins with the devices: others come and go. */
+static void
+devtmpfs(struct kenv *e)
+{
+	struct quern_proc *p;
+	struct quern *k = start(e, &p);
+	struct q_stat st;
+	struct qdisk *d;
+	char c = 1;
+	int fd;
+
+	if (k == NULL)
+		return;
+	KCHECK_EQ(e, quern_disk_ram(k, "vda", 65536, &d), 0);
+	KCHECK_EQ(e, quern_mount(p, "dev", "/dev", "devtmpfs", 0, NULL), 0);
+	KCHECK_EQ(e, quern_stat(p, "/dev", &st), 0);
+	KCHECK_EQ(e, st.st_mode, Q_S_IFDIR | 0755);
+	KCHECK(e, is_listed(p, "/dev", "null") && is_listed(p, "/dev", "vda"));
+	KCHECK_EQ(e, quern_stat(p, "/dev/vda", &st), 0);
+	KCHECK_EQ(e, st.st_mode, Q_S_IFBLK | 0660);
+	KCHECK_EQ(e, quern_lstat(p, "/dev/fd", &st), 0);
+	KCHECK_EQ(e, st.st_mode, Q_S_IFLNK | 0777);
+	KCHECK_EQ(e, quern_stat(p, "/dev/shm", &st), 0);
+	KCHECK_EQ(e, st.st_mode, Q_S_IFDIR | 01777);
+	fd = quern_open(p, "/dev/zero", Q_O_RDWR, 0);
+	KCHECK_EQ(e, quern_read(p, fd, &c, 1), 1);
+	KCHECK_EQ(e, c, 0);
+	KCHECK_EQ(e, quern_close(p, fd), 0);
+	KCHECK_EQ(e, quern_mkdir(p, "/dev/x", 0755), 0);
+	KCHECK_EQ(e, quern_symlink(p, "null", "/dev/x/y"), 0);
+	KCHECK_EQ(e, quern_mknod(p, "/dev/null2", Q_S_IFCHR | 0600, 0x103), 0);
+	fd = quern_open(p, "/dev/null2", Q_O_WRONLY, 0);
+	KCHECK_EQ(e, quern_write(p, fd, &c, 1), 1);
+	KCHECK_EQ(e, quern_close(p, fd), 0);
+	KCHECK_EQ(e, quern_unlink(p, "/dev/full"), 0);
+	KCHECK_EQ(e, quern_stat(p, "/dev/full", &st), -Q_ENOENT);
+	KCHECK_EQ(e, quern_umount2(p, "/dev", 0), 0);
+	KCHECK_EQ(e, quern_stat(p, "/dev/full", &st), 0); /* devfs's */
+	KCHECK_EQ(e, quern_mount(p, "dev", "/dev", "devtmpfs", 0, "mode=700"),
+	    0);
+	KCHECK_EQ(e, quern_stat(p, "/dev", &st), 0);
+	KCHECK_EQ(e, st.st_mode, Q_S_IFDIR | 0700);
+	KCHECK_EQ(e, quern_mount(p, "dev", "/dev", "devtmpfs", 0, "x=1"),
+	    -Q_EINVAL);
+	KCHECK_EQ(e, quern_disk_close(d), 0);
+	kenv_destroy(e, k);
+}
+
 static void
 disks(struct kenv *e)
 {
@@ -305,6 +353,7 @@ circles(struct kenv *e)
 const struct kcase kdevices_cases[] = {
 	{ .name = "memory", .body = memory, .seeds = 5 },
 	{ .name = "names", .body = names, .seeds = 5 },
+	{ .name = "devtmpfs", .body = devtmpfs, .seeds = 5 },
 	{ .name = "disks", .body = disks, .seeds = 20 },
 	{ .name = "rendezvous", .body = rendezvous, .seeds = 500 },
 	{ .name = "given_up", .body = given_up, .seeds = 500 },

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A file system of devices.
+ * Two file systems of devices: devfs, and devtmpfs, at the end.
  *
  * Its names are a table's, those of devices that components have registered
  * (cdev.h), and the disks' that there are at the moment; nothing can be made or
@@ -15,6 +15,7 @@
 #include <quern/block.h>
 #include <quern/cdev.h>
 #include <quern/slab.h>
+#include <quern/tmpfs.h>
 #include <quern/vfs.h>
 
 #include "devfs.h"
@@ -394,18 +395,114 @@ static const struct qfs_type type = { .ft_name = "devfs",
 	.ft_vnode_size = sizeof(struct qvnode),
 	.ft_mount = devfs_mount };
 
+/* ---- devtmpfs --------------------------------------------------------------- */
+
+/*
+ * A tmpfs with the nodes in it that devfs shows at the moment of mounting: others
+ * can be made besides, sockets for instance.  Devices that come later do not come
+ * here by themselves.
+ */
+
+/* The component's state: qtmpfs_type by another name. */
+struct devices {
+	struct qfs_type d_tmp;
+};
+
+/* One node.  What there is no memory for is not there, and said so. */
+static void
+make_node(struct qfs *fs, const char *name, uint32_t mode, uint64_t rdev,
+    const char *target)
+{
+	struct qvnew new = { .vn_mode = mode,
+		.vn_rdev = rdev,
+		.vn_target = target,
+		.vn_targetlen = target != NULL ? (uint32_t)qstrlen(target) :
+						 0 };
+	struct qvnode *root = fs->fs_root, *v;
+	struct qname qn;
+	int error;
+
+	qname_set(&qn, name);
+	qrw_wrlock(&root->v_lock);
+	error = root->v_ops->vo_create(root, &qn, &new, &v);
+	qrw_wrunlock(&root->v_lock);
+	if (error == 0)
+		qvnode_put(v);
+	else
+		qfs_log(fs, QUERN_LOG_ERR, "%s: can't be made: %d", name,
+		    error);
+}
+
+static void
+make_nodes(struct qfs *fs)
+{
+	struct quern *k = fs->fs_k;
+	const struct fixed *f;
+	const struct qcdev *c;
+	char buf[NAME_ROOM];
+	struct qdisk *d;
+	uint32_t num;
+	unsigned i;
+
+	for (f = &table[1]; f < &table[NFIXED]; f++)
+		make_node(fs, f->f_name, f->f_mode,
+		    qdev_make(f->f_major, f->f_minor), f->f_target);
+	for (i = 0; (c = qcdev_named(k, i)) != NULL; i++)
+		make_node(fs, c->cd_name, Q_S_IFCHR | c->cd_mode,
+		    qdev_make(c->cd_major, c->cd_minor), NULL);
+	for (num = 1; (d = qdisk_from(k, num)) != NULL; num++) {
+		num = d->qd_num;
+		make_node(fs, disk_name(d, buf), Q_S_IFBLK | 0660,
+		    qdev_make(QDISK_MAJOR, num), NULL);
+		qdisk_put(d);
+	}
+}
+
+static int
+devtmpfs_mount(struct qfs *fs, const char *options, bool probe)
+{
+	int error = qtmpfs_type.ft_mount(fs,
+	    options[0] != '\0' ? options : "mode=755", probe);
+
+	if (error == 0)
+		make_nodes(fs);
+	return error;
+}
+
+/* ---- the component ----------------------------------------------------------- */
+
 static int
 devfs_init(struct quern *k, void **statep)
 {
-	*statep = NULL;
-	return qfs_register(k, &type);
+	struct devices *ds = qalloc(&tag_fs, sizeof(*ds));
+	int error;
+
+	if (ds == NULL)
+		return -Q_ENOMEM;
+	ds->d_tmp = qtmpfs_type;
+	ds->d_tmp.ft_name = "devtmpfs";
+	ds->d_tmp.ft_mount = devtmpfs_mount;
+	error = qfs_register(k, &type);
+	if (error == 0) {
+		error = qfs_register(k, &ds->d_tmp);
+		if (error != 0)
+			qfs_unregister(k, &type);
+	}
+	if (error != 0)
+		qfree(ds);
+	else
+		*statep = ds;
+	return error;
 }
 
 static void
 devfs_fini(struct quern *k, void *state)
 {
-	(void)state;
+	struct devices *ds = state;
+
+	qfs_unregister(k, &ds->d_tmp);
 	qfs_unregister(k, &type);
+	qfree(ds);
 }
 
 static const struct quern_component *const needs[] = { &qvfs, NULL };

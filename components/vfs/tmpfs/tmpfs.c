@@ -905,20 +905,20 @@ tmpfs_mount(struct qfs *fs, const char *options, bool probe)
 	return error;
 }
 
-static const struct qfs_type type = { .ft_name = "tmpfs",
+const struct qfs_type qtmpfs_type = { .ft_name = "tmpfs",
 	.ft_vnode_size = sizeof(struct node),
 	.ft_mount = tmpfs_mount };
 
 static int
 tmpfs_init(struct quern *k, void **statep)
 {
-	int error = qfs_register(k, &type);
+	int error = qfs_register(k, &qtmpfs_type);
 
 	*statep = NULL;
 	if (error == 0 && !qvfs_has_root(k)) {
 		error = qvfs_mount(k, "root", NULL, "tmpfs", 0, "mode=755");
 		if (error != 0)
-			qfs_unregister(k, &type);
+			qfs_unregister(k, &qtmpfs_type);
 	}
 	return error;
 }
@@ -927,7 +927,7 @@ static void
 tmpfs_fini(struct quern *k, void *state)
 {
 	(void)state;
-	qfs_unregister(k, &type);
+	qfs_unregister(k, &qtmpfs_type);
 }
 
 static const struct quern_component *const needs[] = { &qvfs, NULL };

@@ -9,6 +9,11 @@
 
 #include <quern/component.h>
 
+struct qfs_type;
+
 extern const struct quern_component qtmpfs;
+
+/* The kind of file system, for those that are this with something in it. */
+extern const struct qfs_type qtmpfs_type;
 
 #endif /* QUERN_TMPFS_H */

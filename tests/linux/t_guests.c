@@ -64,6 +64,12 @@ START_TEST(test_same)
 
 	if (image == NULL)
 		return;
+	/* How calls come matters to few. */
+	if (strcmp(shape[2], "--calls=trap") == 0 &&
+	    strcmp(name, "g_calls") != 0 && strcmp(name, "g_signal") != 0) {
+		guest_image_remove();
+		return;
+	}
 	/* Both are started by the same path, in a root that looks the same. */
 	snprintf(inside, sizeof inside, "/bin/%s", name);
 	snprintf(top, sizeof top, "%.500s/t/bin/%s", getenv("GUEST_WORK"),

@@ -86,6 +86,16 @@ count_waiting(struct qvmspace *vs, int n)
 	    __ATOMIC_SEQ_CST);
 }
 
+/*
+ * Where several threads want to run in one space, one vCPU will do: another would
+ * only carry the space, with its host process, to and fro.  NULL: any.
+ */
+static void
+keep_here(const struct qcpu *v)
+{
+	qthread_current()->t_bound = v != NULL ? (int32_t)v->v_id : QCPU_ANY;
+}
+
 /* Become the one that runs; `flags` QSLEEP_*; false: not now. */
 static bool
 run_begin(struct qvmspace *vs, unsigned flags)
@@ -96,6 +106,7 @@ run_begin(struct qvmspace *vs, unsigned flags)
 	mine = !vs->vs_running;
 	if (!mine) {
 		count_waiting(vs, 1);
+		keep_here(vs->vs_cpu);
 		qcpu_preempt(vs->vs_cpu);
 		(void)qwaitq_sleep(&vs->vs_wq, &vs->vs_wq.w_lock, flags,
 		    QUERN_NEVER);
@@ -107,6 +118,8 @@ run_begin(struct qvmspace *vs, unsigned flags)
 	if (mine) {
 		vs->vs_running = true;
 		vs->vs_cpu = qcpu_current();
+	} else {
+		keep_here(NULL);
 	}
 	qspin_unlock(&vs->vs_wq.w_lock);
 	return mine;
@@ -120,6 +133,7 @@ run_end(struct qvmspace *vs, bool give)
 
 	qspin_lock(&vs->vs_wq.w_lock);
 	waiting = vs->vs_waiting != 0;
+	keep_here(waiting ? vs->vs_cpu : NULL);
 	vs->vs_given = vs->vs_running = waiting && give;
 	qspin_unlock(&vs->vs_wq.w_lock);
 	if (waiting)

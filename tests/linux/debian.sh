@@ -38,6 +38,21 @@ same() {
 	    PATH=/usr/sbin:/usr/bin:/sbin:/bin "$@" >"$work/want" 2>&1 \
 	    </dev/null
 	want=$?
+	guests "$@"
+}
+
+# usage: gives WHAT STATUS OUTPUT COMMAND...: without the host, whose chroot has
+# no /proc.
+gives() {
+	what=$1
+	want=$2
+	printf '%s\n' "$3" >"$work/want"
+	shift 3
+	guests "$@"
+}
+
+# usage: guests COMMAND...: what is wanted comes of it.
+guests() {
 	for kind in ${QUERN_BACKENDS:-seccomp}; do
 		timeout 120 "$build/bin/vkernel" --vmspace=$kind -m 256m \
 		    -R "$work/img" -e PATH=/usr/sbin:/usr/bin:/sbin:/bin -- \
@@ -55,8 +70,13 @@ same() {
 
 same bash bash -c 'for i in {1..20}; do echo $((i * i)); done | tac | tr "\n" " "
 	declare -A m=([a]=1 [b]=2); echo "${m[b]}" "${BASH_VERSION}"
-	coproc cat; echo hi >&"${COPROC[1]}"; read -r x <&"${COPROC[0]}"; echo "$x"
-	diff <(seq 5) <(seq 6); echo $? "${PIPESTATUS[@]}"'
+	coproc cat; echo hi >&"${COPROC[1]}"; read -r x <&"${COPROC[0]}"; echo "$x"'
+gives 'process substitution' 0 "5a6
+> 6
+1" bash -c 'diff <(seq 5) <(seq 6); echo $?'
+gives 'python and /proc' 0 'True True' python3 -c 'import os
+print(os.readlink("/proc/self/exe").startswith("/usr/bin/python3"),
+    str(os.getpid()) in os.listdir("/proc"))'
 same ls sh -c 'find /etc /usr/bin /usr/lib/x86_64-linux-gnu ! -type d |
 	sort | xargs ls -ldn --time-style=+%s; ls -aR /etc'
 same grep sh -c 'grep -rc e /etc --include="*.conf" | sort'

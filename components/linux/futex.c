@@ -185,7 +185,7 @@ await_word(const struct qsys *s, const struct qvm_key *key, uint64_t addr,
 	qspin_lock(&w.w_bucket->b_lock);
 	qlist_append(&w.w_bucket->b_list, &w.w_link);
 	qspin_unlock(&w.w_bucket->b_lock);
-	error = qcopyin(s->s_us, &now, addr, sizeof(now));
+	error = qvm_load32(qvm_of(s->s_proc), addr, &now);
 	if (error == 0 && now != value)
 		error = -Q_EAGAIN;
 	while (error == 0) {
@@ -274,7 +274,7 @@ word_op(const struct qsys *s, uint64_t addr, uint32_t op)
 	if ((op >> 28 & Q_FUTEX_OP_OPARG_SHIFT) != 0)
 		arg = UINT32_C(1) << (arg & 31);
 	do {
-		error = qcopyin(s->s_us, &value, addr, sizeof(value));
+		error = qvm_load32(qvm_of(s->s_proc), addr, &value);
 		if (error != 0)
 			return error;
 		switch (what) {
@@ -388,7 +388,7 @@ do_requeue(const struct qsys *s, const struct qvm_key *key, bool shared,
 		return -Q_EINVAL;
 	error = lfutex_key(s->s_proc, s->s_arg[4], shared, &to);
 	if (error == 0 && compare) {
-		error = qcopyin(s->s_us, &now, s->s_arg[0], sizeof(now));
+		error = qvm_load32(qvm_of(s->s_proc), s->s_arg[0], &now);
 		if (error == 0 && now != qsys_uint(s, 5))
 			error = -Q_EAGAIN;
 	}
@@ -481,9 +481,7 @@ owner_died(struct lthread *lt, uint64_t addr, bool pi, bool pending)
 	int error;
 
 	do {
-		error = addr % 4 != 0 ?
-		    -Q_EFAULT :
-		    qcopyin(qvm_uspace(m), &value, addr, sizeof(value));
+		error = qvm_load32(m, addr, &value);
 		if (error != 0)
 			return error;
 		if (pending && !pi && value == 0) {

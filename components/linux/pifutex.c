@@ -83,7 +83,7 @@ hand_over(struct lpi *pi, struct qvmmap *m, uint64_t addr,
 	int error;
 
 	do {
-		error = qcopyin(qvm_uspace(m), &value, addr, sizeof(value));
+		error = qvm_load32(m, addr, &value);
 		if (error != 0)
 			return error;
 		/* The list of robust locks may have told already. */
@@ -137,7 +137,7 @@ take_or_queue(const struct qsys *s, const struct qvm_key *key, struct waiter *w)
 	int error;
 
 	do {
-		error = qcopyin(s->s_us, &value, s->s_arg[0], sizeof(value));
+		error = qvm_load32(m, s->s_arg[0], &value);
 		if (error != 0)
 			return error;
 		owner = value & Q_FUTEX_TID_MASK;

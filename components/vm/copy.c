@@ -38,6 +38,25 @@ fault_in(struct qvmmap *m, uint64_t va, unsigned access)
 	return error != 0 ? -Q_EFAULT : 0;
 }
 
+int
+qvm_load32(struct qvmmap *m, uint64_t addr, uint32_t *value)
+{
+	const uint32_t *p;
+
+	if (!quaddr_ok(addr, sizeof(*p)) || addr % sizeof(*p) != 0)
+		return -Q_EFAULT;
+	do {
+		qspin_lock(&m->pm_lock);
+		p = pmap_data(m, addr, QVM_READ);
+		if (p != NULL)
+			*value = __atomic_load_n(p, __ATOMIC_SEQ_CST);
+		qspin_unlock(&m->pm_lock);
+		if (p == NULL && fault_in(m, addr, QVM_READ) != 0)
+			return -Q_EFAULT;
+	} while (p == NULL);
+	return 0;
+}
+
 static int
 vm_in(const struct quspace *us, void *dst, quaddr_t src, size_t len)
 {

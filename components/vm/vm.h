@@ -147,6 +147,12 @@ struct qvm_key {
 int qvm_key(struct qvmmap *m, uint64_t addr, struct qvm_key *key) QMUSTCHECK;
 
 /*
+ * Read the 32-bit word at `addr`, aligned, by one step, as qvm_cas32 writes it.
+ * -EFAULT.
+ */
+int qvm_load32(struct qvmmap *m, uint64_t addr, uint32_t *value) QMUSTCHECK;
+
+/*
  * Change the 32-bit word at `addr`, aligned, from `from` to `to` by one atomic
  * step.  -EAGAIN: it is another; -EFAULT, -ENOMEM.
  */

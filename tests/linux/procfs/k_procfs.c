@@ -281,7 +281,7 @@ no_memory(struct kenv *e)
 	first = allocs_of_start(e);
 	cfg.log_level = -1;
 	lk.en = &en;
-	for (n = first - first / 4;; n += 7) {
+	for (n = first - first / 4;; n += 17) {
 		cfg.fail_alloc = n;
 		if (!try_start(&en, e, &cfg))
 			continue;
@@ -544,7 +544,7 @@ logged(struct kenv *e)
 }
 
 const struct kcase kprocfs_cases[] = {
-	{ .name = "all", .body = all, .seeds = 60 },
+	{ .name = "all", .body = all, .seeds = 25 },
 	{ .name = "no_memory", .body = no_memory },
 	{ .name = "access_rules", .body = access_rules, .seeds = 3 },
 	{ .name = "same_user", .body = same_user, .seeds = 3 },

@@ -150,7 +150,7 @@ $(foreach d,$(test_dirs),$(if $(GUESTS.$d),$(eval dirs += $B/$d)))
 define guest_rule
 $B/$1/$2: $1/$2.c $(wildcard $1/guest.h)
 	$$(call say,GUEST,$$@)
-	$$(Q)$$(CC) $$(guest_flags) -o $$@ $$<
+	$$(Q)$$(CC) $$(guest_flags) -o $$@ $$< -lm
 endef
 $(foreach d,$(test_dirs),$(foreach p,$(GUESTS.$d),$(eval $(call guest_rule,$d,$p))))
 

@@ -90,6 +90,9 @@ on_ended(void *arg, int status)
 	struct boot *b = arg;
 
 	if (WIFSIGNALED(status)) {
+		if (b->b_o->o_command == NULL)
+			vk_warn("init was killed by signal %d (%s)",
+			    WTERMSIG(status), strsignal(WTERMSIG(status)));
 		ask_end(b, VK_ENDED, 128 + WTERMSIG(status));
 		return;
 	}

@@ -153,15 +153,19 @@ clone_thread(struct lthread *lt, struct lthread *self,
 
 /* vfork: until the child has another program, or has ended. */
 static void
-await_vfork(struct lproc *self, struct lproc *child)
+await_vfork(struct lthread *self, struct lproc *child)
 {
-	struct lsys *l = self->lp_l;
+	struct lsys *l = self->lt_l;
 
 	qspin_lock(&l->l_lock);
-	while (child->lp_vfork && !self->lp_ending) {
+	self->lt_vforked = child;
+	/* Signals wait, but not those that end it. */
+	while (
+	    child->lp_vfork && !self->lt_proc->lp_ending && !self->lt_ending) {
 		(void)qwaitq_sleep(&child->lp_endq, &l->l_lock, 0, QUERN_NEVER);
 		qspin_lock(&l->l_lock);
 	}
+	self->lt_vforked = NULL;
 	qspin_unlock(&l->l_lock);
 	lproc_put(child);
 }
@@ -209,7 +213,7 @@ do_clone(struct qsys *s, const struct clone_args *ca)
 		return error;
 	}
 	if (vfork)
-		await_vfork(self->lt_proc, lp);
+		await_vfork(self, lp);
 	return tid;
 }
 

@@ -13,6 +13,15 @@
 /* wait4's word for a process that called exit(n). */
 #define STATUS_EXITED(n) (((n)&0xff) << 8)
 
+/* It is to end: look, also if no signal would wake it.  [L] */
+static void
+tell_end(struct lthread *lt)
+{
+	lthread_alert(lt);
+	if (lt->lt_vforked != NULL)
+		(void)qwaitq_wake_all(&lt->lt_vforked->lp_endq);
+}
+
 void
 lproc_end(struct lproc *lp, int status)
 {
@@ -24,7 +33,7 @@ lproc_end(struct lproc *lp, int status)
 	lp->lp_status = status;
 	lp->lp_stopped = false;
 	QLIST_FOREACH(e, &lp->lp_threads)
-		lthread_alert(QLIST_ELEM(e, struct lthread, lt_link));
+		tell_end(QLIST_ELEM(e, struct lthread, lt_link));
 	(void)qwaitq_wake_all(&lp->lp_stopq);
 	(void)qwaitq_wake_all(&lp->lp_waitq);
 }
@@ -60,7 +69,7 @@ lproc_single(struct lthread *lt)
 		if (other == lt)
 			continue;
 		other->lt_ending = true;
-		lthread_alert(other);
+		tell_end(other);
 	}
 	lp->lp_stopped = false;
 	(void)qwaitq_wake_all(&lp->lp_stopq);
@@ -243,7 +252,10 @@ become_zombie(struct lproc *lp)
 	qlist_init(&gone);
 	qspin_lock(&l->l_lock);
 	give_children(lp, &gone);
-	if (lp->lp_parent != NULL && lp->lp_parent != l->l_init)
+	/* If it was what kept its group from being an orphan. */
+	if (lp->lp_parent != NULL &&
+	    lp->lp_parent->lp_proc->p_pgid != lp->lp_proc->p_pgid &&
+	    lp->lp_parent->lp_proc->p_sid == lp->lp_proc->p_sid)
 		check_orphaned(l, lp->lp_proc->p_pgid, lp);
 	lp->lp_state = LP_ZOMBIE;
 	lsigq_flush(&lp->lp_pending, ~UINT64_C(0));

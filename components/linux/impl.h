@@ -88,8 +88,8 @@ enum {
 struct lsig {
 	struct qlist s_link;
 	struct q_siginfo s_info;
-	struct ltimer
-	    *s_timer; /* the POSIX timer that it belongs to, or NULL */
+	struct ltimer *s_timer; /* the POSIX timer that has it, or NULL */
+	uint32_t *s_count;      /* what it is counted in, or NULL */
 };
 
 /* Pending signals of a thread or of a process. */
@@ -154,6 +154,7 @@ struct lproc {
 	struct qpollq lp_endpoll; /* those who wait for a pidfd */
 	uint32_t lp_barriers;     /* [a] what membarrier has registered */
 	int32_t lp_nice;          /* [a] */
+	bool lp_mortal;           /* [L] process 1, but has no choice */
 	uint32_t lp_ioprio;       /* [a] ioprio_set's, or 0 */
 	uint64_t lp_serial;       /* [I] no other process or thread has it */
 	struct qmutex lp_life;    /* held to look at places and files ... */
@@ -196,12 +197,13 @@ struct lthread {
 	uint64_t lt_robust;        /* [o] */
 	uint64_t lt_rseq;          /* [o] */
 	uint32_t lt_rseqlen, lt_rseqsig; /* [o] */
-	uint32_t lt_cpu;    /* [a] where it was told that it runs */
-	uint64_t lt_turn;   /* [o] t_turn, when it was looked at last */
-	uint64_t lt_minflt; /* [o] */
-	uint64_t lt_slack;  /* [o] ns, or 0: the usual one */
-	uint32_t lt_sample; /* [o] events until one is timed */
-	uint64_t lt_sys;    /* [a] ns in the kernel, about */
+	uint32_t lt_cpu;          /* [a] where it was told that it runs */
+	struct lproc *lt_vforked; /* [L] its child, whose exec it awaits */
+	uint64_t lt_turn;         /* [o] t_turn, when it was looked at last */
+	uint64_t lt_minflt;       /* [o] */
+	uint64_t lt_slack;        /* [o] ns, or 0: the usual one */
+	uint32_t lt_sample;       /* [o] events until one is timed */
+	uint64_t lt_sys;          /* [a] ns in the kernel, about */
 	uint64_t lt_utold, lt_stold; /* [L] what was told of it last */
 	uint64_t lt_lostrip;         /* [o] where its mappings were lost ... */
 	uint32_t lt_lost;            /* [o] ... so many times */
@@ -228,16 +230,17 @@ struct lsys {
 	void (*l_reboot)(void *arg, uint32_t cmd); /* [I] */
 	void (*l_running)(void *arg);              /* [a] once */
 	void *l_arg;
-	struct lfutexes *l_futexes; /* [I] */
-	struct lpi *l_pi;           /* [I] locks that are futexes */
-	struct qvdso *l_vdso;       /* [I] or NULL */
-	struct qtimer l_loadtm;     /* while there are threads */
-	bool l_loadon;              /* [L] it is armed, or running */
-	uint64_t l_load[3];         /* [L] as Linux's avenrun */
-	struct qwaitq l_exitq;      /* for processes to end */
-	uint32_t l_nproc;           /* [L] */
-	uint64_t l_serial;          /* [L] the last that was given */
-	uint32_t l_lastpid;         /* [L] of the newest process */
+	struct lfutexes *l_futexes;  /* [I] */
+	struct lpi *l_pi;            /* [I] locks that are futexes */
+	struct qvdso *l_vdso;        /* [I] or NULL */
+	struct qtimer l_loadtm;      /* while there are threads */
+	bool l_loadon;               /* [L] it is armed, or running */
+	uint64_t l_load[3];          /* [L] as Linux's avenrun */
+	struct qwaitq l_exitq;       /* for processes to end */
+	uint32_t l_nsig[LINUX_HASH]; /* [L] queued signals, by user */
+	uint32_t l_nproc;            /* [L] */
+	uint64_t l_serial;           /* [L] the last that was given */
+	uint32_t l_lastpid;          /* [L] of the newest process */
 };
 
 /* ---- linux.c ------------------------------------------------------------ */
@@ -434,9 +437,9 @@ void lsigq_init(struct lsigq *q);
 /* Forget signals of a set, with their memory.  [L] */
 void lsigq_flush(struct lsigq *q, uint64_t set);
 /* A signal to a process.  [L] */
-void lsig_proc(struct lproc *lp, const struct q_siginfo *info);
+int lsig_proc(struct lproc *lp, const struct q_siginfo *info);
 /* To one thread.  [L] */
-void lsig_thread(struct lthread *lt, const struct q_siginfo *info);
+int lsig_thread(struct lthread *lt, const struct q_siginfo *info);
 /* A timer's, which is on no queue: to a thread, or (NULL) to the process.  [L] */
 void lsig_timer(struct lproc *lp, struct lthread *lt, struct lsig *s);
 /*

@@ -4,6 +4,10 @@
  */
 #include "impl.h"
 
+/* How many signals may wait for a user's processes. */
+#define PAGES_PER_SIGNAL 64u
+#define SIGPENDING_MIN   1024u
+
 #include <quern/vfs.h>
 
 static const struct qtag tag_lproc = { "guest process" };
@@ -156,6 +160,17 @@ init_lproc(struct lproc *lp, struct lsys *l)
 	qpollq_init(&lp->lp_endpoll);
 }
 
+/* Of one that has nobody to inherit them from: as in Linux, by the RAM. */
+static void
+set_limits(struct lproc *lp)
+{
+	uint64_t n = qpage_total(lp->lp_l->l_k) / PAGES_PER_SIGNAL;
+
+	if (n < SIGPENDING_MIN)
+		n = SIGPENDING_MIN;
+	lp->lp_proc->p_rlim[Q_RLIMIT_SIGPENDING] = (struct q_rlimit){ n, n };
+}
+
 int
 lproc_create(struct lsys *l, struct lproc *from, uint32_t flags,
     struct lproc **lpp)
@@ -192,6 +207,8 @@ lproc_create(struct lsys *l, struct lproc *from, uint32_t flags,
 		lp->lp_ioprio = from->lp_ioprio;
 		memcpy(lp->lp_argv, from->lp_argv, sizeof(lp->lp_argv));
 		lproc_copy_exe(lp, from);
+	} else {
+		set_limits(lp);
 	}
 	enter_lists(lp, (flags & Q_CLONE_PARENT) != 0 ? NULL : from);
 	*lpp = lp;

@@ -226,9 +226,7 @@ send(struct quern_proc *p, struct lproc *to, const struct q_siginfo *info)
 {
 	if (!may_signal(p, to, info->si_signo))
 		return -Q_EPERM;
-	if (info->si_signo != 0)
-		lsig_proc(to, info);
-	return 0;
+	return info->si_signo != 0 ? lsig_proc(to, info) : 0;
 }
 
 static void
@@ -344,7 +342,7 @@ send_thread(struct quern_proc *p, uint32_t pid, uint32_t tid,
 		error = may_signal(p, lt->lt_proc, info->si_signo) ? 0 :
 								     -Q_EPERM;
 		if (error == 0 && info->si_signo != 0)
-			lsig_thread(lt, info);
+			error = lsig_thread(lt, info);
 	}
 	qspin_unlock(&l->l_lock);
 	return error;

@@ -131,6 +131,21 @@ push_xsave(struct lthread *lt, const struct quspace *us, uint64_t fp)
 	return error;
 }
 
+/* A handler begins as a program does: no exception is pending or unmasked. */
+static void
+reset_xsave(struct lthread *lt)
+{
+	static const uint16_t fcw = 0x37f;
+	static const uint32_t mxcsr = 0x1f80;
+	char *area = lt->lt_f.f_xsave;
+
+	qvmspace_forget(lt->lt_vs, &lt->lt_f);
+	memset(lt->lt_f.f_host, 0, sizeof(lt->lt_f.f_host));
+	memset(area, 0, lt->lt_l->l_xsave);
+	memcpy(area, &fcw, sizeof(fcw));
+	memcpy(area + XSAVE_MXCSR, &mxcsr, sizeof(mxcsr));
+}
+
 int
 sigframe_push(struct lthread *lt, int sig, const struct q_sigaction *act,
     const struct q_siginfo *info)
@@ -166,6 +181,7 @@ sigframe_push(struct lthread *lt, int sig, const struct q_sigaction *act,
 		error = qcopyout(us, sp, &sf, sizeof(sf));
 	if (error != 0)
 		return error;
+	reset_xsave(lt);
 	if ((lt->lt_alt.ss_flags & (int32_t)Q_SS_AUTODISARM) != 0)
 		lt->lt_alt = (struct q_stack){ NULL, Q_SS_DISABLE, 0 };
 	f->f_reg[RDI] = (uint64_t)sig;

@@ -46,6 +46,8 @@ static void
 lsig_free(struct lsig *s)
 {
 	qlist_del(&s->s_link);
+	if (s->s_count != NULL)
+		--*s->s_count;
 	/* One that belongs to a timer stays there. */
 	if (s->s_timer == NULL)
 		qfree(s);
@@ -67,21 +69,36 @@ lsigq_flush(struct lsigq *q, uint64_t set)
 	q->q_set &= ~set;
 }
 
-static void
-lsigq_add(struct lsigq *q, const struct q_siginfo *info)
+/*
+ * Queue one for `lp`.  -EAGAIN: its user has as many as RLIMIT_SIGPENDING lets
+ * him have, or there is no memory.  Legacy signals and kill's are not refused:
+ * then who and why is lost.
+ */
+static int
+lsigq_add(struct lproc *lp, struct lsigq *q, const struct q_siginfo *info)
 {
+	struct quern_proc *p = lp->lp_proc;
+	uint32_t *count = &lp->lp_l->l_nsig[p->p_cred.c_uid % LINUX_HASH];
 	int sig = info->si_signo;
-	struct lsig *s;
+	struct lsig *s = NULL;
 
 	if (sig < Q_SIGRTMIN && (q->q_set & SIGBIT(sig)) != 0)
-		return;
+		return 0;
+	if (*count < __atomic_load_n(&p->p_rlim[Q_RLIMIT_SIGPENDING].rlim_cur,
+			 __ATOMIC_RELAXED) ||
+	    (sig < Q_SIGRTMIN && info->si_code >= 0))
+		s = qalloc(&tag_sig, sizeof(*s));
+	if (s == NULL && sig >= Q_SIGRTMIN && info->si_code != Q_SI_USER)
+		return -Q_EAGAIN;
 	q->q_set |= SIGBIT(sig);
-	s = qalloc(&tag_sig, sizeof(*s));
 	if (s == NULL)
-		return;
+		return 0;
 	s->s_info = *info;
 	s->s_timer = NULL;
+	s->s_count = count;
+	++*count;
 	qlist_append(&q->q_list, &s->s_link);
+	return 0;
 }
 
 /* Take signal `sig` off the queue. */
@@ -248,29 +265,35 @@ common_mask(const struct lproc *lp)
 	return mask;
 }
 
-void
+int
 lsig_proc(struct lproc *lp, const struct q_siginfo *info)
 {
-	int sig = info->si_signo;
+	int sig = info->si_signo, error;
 
 	if (!begin_send(lp, sig, common_mask(lp)))
-		return;
-	lsigq_add(&lp->lp_pending, info);
+		return 0;
+	error = lsigq_add(lp, &lp->lp_pending, info);
+	if (error != 0)
+		return error;
 	tell_one(lp, sig);
 	lsignalfd_tell(lp);
+	return 0;
 }
 
-void
+int
 lsig_thread(struct lthread *lt, const struct q_siginfo *info)
 {
-	int sig = info->si_signo;
+	int sig = info->si_signo, error;
 
 	if (!begin_send(lt->lt_proc, sig, lt->lt_mask))
-		return;
-	lsigq_add(&lt->lt_pending, info);
+		return 0;
+	error = lsigq_add(lt->lt_proc, &lt->lt_pending, info);
+	if (error != 0)
+		return error;
 	if (((lt->lt_mask & ~lt->lt_waits) & SIGBIT(sig)) == 0)
 		lthread_alert(lt);
 	lsignalfd_tell(lt->lt_proc);
+	return 0;
 }
 
 void
@@ -314,7 +337,9 @@ lsig_force(struct lthread *lt, const struct q_siginfo *info)
 		act->sa_func = SIGACT_DEFAULT;
 		lt->lt_mask &= ~SIGBIT(sig);
 	}
-	lsigq_add(&lt->lt_pending, info);
+	/* Process 1, too: it would do the same again for ever. */
+	lp->lp_mortal = true;
+	(void)lsigq_add(lp, &lt->lt_pending, info);
 	lthread_alert(lt);
 	qspin_unlock(&l->l_lock);
 }
@@ -382,7 +407,7 @@ default_action(struct lthread *lt, int sig)
 	uint64_t bit = SIGBIT(sig);
 
 	if ((bit & DEFAULT_IGNORED) != 0 ||
-	    (lp == l->l_init && (bit & SIG_FORCED) == 0)) {
+	    (lp == l->l_init && !lp->lp_mortal && (bit & SIG_FORCED) == 0)) {
 		;
 	} else if ((bit & SIG_STOPS) != 0) {
 		/* Nobody would continue an orphaned group. */
@@ -414,6 +439,23 @@ settle_call(struct lthread *lt, bool restart)
 	lt->lt_again = false;
 }
 
+/* There is no stack for a handler: SIGSEGV's may have another one. */
+static void
+no_room(struct lthread *lt, int sig)
+{
+	struct q_siginfo info = { .si_signo = Q_SIGSEGV,
+		.si_code = Q_SI_KERNEL };
+	struct lsys *l = lt->lt_l;
+
+	if (sig != Q_SIGSEGV) {
+		lsig_force(lt, &info);
+		return;
+	}
+	qspin_lock(&l->l_lock);
+	lproc_end(lt->lt_proc, Q_SIGSEGV);
+	qspin_unlock(&l->l_lock);
+}
+
 /* Enter the handler.  [L], which it gives back. */
 static void
 handle(struct lthread *lt, int sig, const struct q_siginfo *info)
@@ -430,9 +472,7 @@ handle(struct lthread *lt, int sig, const struct q_siginfo *info)
 	if (lt->lt_rseq != 0)
 		lrseq_interrupted(lt);
 	if (sigframe_push(lt, sig, &a, info) != 0) {
-		qspin_lock(&l->l_lock);
-		lproc_end(lt->lt_proc, Q_SIGSEGV);
-		qspin_unlock(&l->l_lock);
+		no_room(lt, sig);
 		return;
 	}
 	/* The mask to come back to is in the frame now. */

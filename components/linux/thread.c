@@ -232,6 +232,34 @@ guest_fault(struct lthread *lt, struct quern_proc *p)
 	lsig_force(lt, &info);
 }
 
+/* Which of the exceptions that are not masked it was: si_code of SIGFPE. */
+static int
+fpe_code(struct lthread *lt)
+{
+	const unsigned char *area = lt->lt_f.f_xsave;
+	uint32_t mxcsr;
+	uint16_t fcw, fsw;
+	unsigned flags;
+
+	if (qvmspace_save(lt->lt_vs, &lt->lt_f) != 0)
+		return Q_FPE_FLTINV;
+	memcpy(&fcw, area, sizeof(fcw));
+	memcpy(&fsw, area + 2, sizeof(fsw));
+	memcpy(&mxcsr, area + 24, sizeof(mxcsr));
+	flags = lt->lt_f.f_trap == TRAP_MF ? fsw & ~(unsigned)fcw :
+					     mxcsr & ~(mxcsr >> 7);
+	if ((flags & 1) != 0)
+		return Q_FPE_FLTINV;
+	if ((flags & 4) != 0)
+		return Q_FPE_FLTDIV;
+	if ((flags & 8) != 0)
+		return Q_FPE_FLTOVF;
+	/* An operand that is denormal counts as one that is too small. */
+	if ((flags & 0x12) != 0)
+		return Q_FPE_FLTUND;
+	return Q_FPE_FLTRES;
+}
+
 static void
 guest_trap(struct lthread *lt)
 {
@@ -265,7 +293,7 @@ guest_trap(struct lthread *lt)
 	case TRAP_MF:
 	case TRAP_XM:
 		info.si_signo = Q_SIGFPE;
-		info.si_code = Q_FPE_FLTINV;
+		info.si_code = fpe_code(lt);
 		info.sg_addr = f->f_rip;
 		break;
 	case TRAP_AC:

@@ -99,6 +99,10 @@ struct q_stack {
 /* ... or what a SIGILL, SIGFPE, SIGSEGV, SIGBUS, SIGTRAP, SIGCHLD is about. */
 #define Q_ILL_ILLOPN    2
 #define Q_FPE_INTDIV    1
+#define Q_FPE_FLTDIV    3
+#define Q_FPE_FLTOVF    4
+#define Q_FPE_FLTUND    5
+#define Q_FPE_FLTRES    6
 #define Q_FPE_FLTINV    7
 #define Q_SEGV_MAPERR   1
 #define Q_SEGV_ACCERR   2

@@ -421,6 +421,74 @@ test_limits(void)
 	RESULT(getpriority(PRIO_PROCESS, 0));
 }
 
+/* A child shares our memory and does not go on: we can be ended all the same. */
+static void
+test_vfork_killed(void)
+{
+	int p[2], status;
+	pid_t pid, child = 0;
+
+	RESULT(pipe(p));
+	pid = fork();
+	if (pid == 0) {
+		if (vfork() == 0) {
+			child = getpid();
+			(void)!write(p[1], &child, sizeof child);
+			for (;;)
+				pause();
+		}
+		_exit(1);
+	}
+	RESULT(read(p[0], &child, sizeof child));
+	RESULT(kill(pid, SIGKILL));
+	TRUE(waitpid(pid, &status, 0) == pid);
+	TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	RESULT(kill(child, SIGKILL));
+	close(p[0]);
+	close(p[1]);
+}
+
+static volatile sig_atomic_t hups;
+
+static void
+on_hup(int sig)
+{
+	(void)sig;
+	hups++;
+}
+
+/* A child's end is no reason to hang up a group that was an orphan before. */
+static void
+test_orphans(void)
+{
+	int status;
+	pid_t leader, stopped, pid;
+
+	leader = fork();
+	if (leader == 0) {
+		setsid();
+		signal(SIGHUP, on_hup);
+		stopped = fork();
+		if (stopped == 0) {
+			raise(SIGSTOP);
+			_exit(5);
+		}
+		waitpid(stopped, &status, WUNTRACED);
+		pid = fork();
+		if (pid == 0)
+			_exit(0);
+		waitpid(pid, &status, 0);
+		usleep(20000);
+		TRUE(hups == 0);
+		TRUE(waitpid(stopped, &status, WNOHANG | WCONTINUED) == 0);
+		kill(stopped, SIGKILL);
+		waitpid(stopped, &status, 0);
+		_exit(hups);
+	}
+	waitpid(leader, &status, 0);
+	TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -429,7 +497,12 @@ main(int argc, char **argv)
 		return execed(argc, argv);
 	if (strcmp(argv[0], "pausing") == 0)
 		return pause();
+	/* As process 1 of a single-user system. */
+	if (argc > 1 && strcmp(argv[1], "single") == 0)
+		return *(volatile int *)0;
 	test_fork();
+	test_vfork_killed();
+	test_orphans();
 	test_deaths();
 	test_wait();
 	test_orphan();

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Signals: actions, masks, queues, frames, interrupted calls. */
 #include <fcntl.h>
+#include <fenv.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/select.h>
 #include <sys/signalfd.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -493,6 +496,142 @@ test_signalfd(void)
 	sigprocmask(SIG_SETMASK, &old, NULL);
 }
 
+/* ---- no stack ---------------------------------------------------------------- */
+
+static sigjmp_buf away;
+
+static void
+on_no_stack(int sig, siginfo_t *si, void *uc)
+{
+	(void)uc;
+	say("signal %d code %d", sig, si->si_code);
+	siglongjmp(away, 1);
+}
+
+/* A handler that has no stack is a fault, whose handler may have one. */
+static void
+test_no_stack(void)
+{
+	static char other[65536];
+	stack_t ss = { .ss_sp = other, .ss_size = sizeof other };
+	int pid, status;
+
+	sigaltstack(&ss, NULL);
+	action(SIGUSR1, on_info, 0);
+	action(SIGSEGV, on_no_stack, SA_ONSTACK);
+	if (sigsetjmp(away, 1) == 0)
+		__asm__ volatile("mov %%rsp, %%rbx; mov $16, %%rsp; syscall;"
+				 "mov %%rbx, %%rsp"
+				 :
+				 : "a"(SYS_kill), "D"(getpid()), "S"(SIGUSR1)
+				 : "rbx", "rcx", "r11", "memory");
+	/* And if that has none either it is the end. */
+	pid = fork();
+	if (pid == 0) {
+		action(SIGSEGV, on_no_stack, 0);
+		__asm__ volatile("mov $16, %%rsp; syscall; ud2"
+				 :
+				 : "a"(SYS_kill), "D"(getpid()), "S"(SIGUSR1)
+				 : "rcx", "r11", "memory");
+		_exit(1);
+	}
+	waitpid(pid, &status, 0);
+	TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
+	signal(SIGSEGV, SIG_DFL);
+	signal(SIGUSR1, SIG_DFL);
+	ss.ss_flags = SS_DISABLE;
+	sigaltstack(&ss, NULL);
+	count = 0;
+}
+
+/* ---- how many wait ---------------------------------------------------------- */
+
+/* A user has so many queued signals, and no more. */
+static void
+test_pending(void)
+{
+	struct rlimit lim = { 50, 50 };
+	union sigval v = { 0 };
+	sigset_t all;
+	int n, status;
+	pid_t pid;
+
+	pid = fork();
+	if (pid == 0) {
+		sigfillset(&all);
+		sigprocmask(SIG_BLOCK, &all, NULL);
+		RESULT(setrlimit(RLIMIT_SIGPENDING, &lim));
+		for (n = 0; n < 1000; n++)
+			if (sigqueue(getpid(), SIGRTMIN + 1, v) != 0)
+				break;
+		TRUE(n >= 40 && n <= 50 && errno == EAGAIN);
+		/* Not refused: legacy ones, and kill's. */
+		RESULT(sigqueue(getpid(), SIGUSR1, v));
+		RESULT(kill(getpid(), SIGRTMIN + 2));
+		sigpending(&all);
+		TRUE(sigismember(&all, SIGUSR1) == 1);
+		TRUE(sigismember(&all, SIGRTMIN + 2) == 1);
+		RESULT(sigqueue(getpid(), SIGRTMIN + 3, v));
+		/* One that is taken makes room for another. */
+		sigemptyset(&all);
+		sigaddset(&all, SIGRTMIN + 1);
+		TRUE(sigwaitinfo(&all, NULL) == SIGRTMIN + 1);
+		RESULT(sigqueue(getpid(), SIGRTMIN + 3, v));
+		_exit(0);
+	}
+	waitpid(pid, &status, 0);
+	TRUE(WIFEXITED(status));
+}
+
+/* ---- floating point ------------------------------------------------------------ */
+
+static sigjmp_buf out;
+
+static void
+on_fpe(int sig, siginfo_t *si, void *uc)
+{
+	(void)uc;
+	say("signal %d code %d", sig, si->si_code);
+	siglongjmp(out, 1);
+}
+
+static void
+test_fpe_codes(void)
+{
+	static const int flags[] = { FE_DIVBYZERO, FE_OVERFLOW, FE_UNDERFLOW,
+		FE_INEXACT, FE_INVALID };
+	static const double a[] = { 1, 1e308, 1e-308, 1, 0 };
+	static const double b[] = { 0, 1e-308, 1e308, 3, 0 };
+	volatile double x, y, z;
+	volatile long double lx, ly, lz;
+	size_t i;
+
+	action(SIGFPE, on_fpe, SA_NODEFER);
+	for (i = 0; i < 5; i++) {
+		x = a[i];
+		y = b[i];
+		if (sigsetjmp(out, 1) == 0) {
+			feenableexcept(flags[i]);
+			z = x / y;
+			say("no signal");
+		}
+		fedisableexcept(FE_ALL_EXCEPT);
+		feclearexcept(FE_ALL_EXCEPT);
+	}
+	lx = 1;
+	ly = 0;
+	if (sigsetjmp(out, 1) == 0) {
+		feenableexcept(FE_DIVBYZERO);
+		lz = lx / ly;
+		lz = lz + 1;
+		say("no signal");
+	}
+	fedisableexcept(FE_ALL_EXCEPT);
+	feclearexcept(FE_ALL_EXCEPT);
+	signal(SIGFPE, SIG_DFL);
+	(void)z;
+}
+
 int
 main(void)
 {
@@ -507,5 +646,8 @@ main(void)
 	test_suspend();
 	test_child();
 	test_signalfd();
+	test_no_stack();
+	test_pending();
+	test_fpe_codes();
 	return 0;
 }

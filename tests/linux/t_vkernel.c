@@ -480,6 +480,21 @@ START_TEST(test_options)
 }
 END_TEST
 
+/* Process 1 may not end, and can't go on: so it says that, and what of. */
+START_TEST(test_init_dies)
+{
+	struct ran r;
+
+	if (image == NULL)
+		return;
+	VK(&r, "", "-s", "-R", image, "--init", "/bin/g_proc");
+	ck_assert_int_eq(r.r_status, 128 + SIGSEGV);
+	ck_assert_msg(strstr(r.r_out, "init was killed by signal 11") != NULL,
+	    "%s", r.r_out);
+	ran_free(&r);
+}
+END_TEST
+
 /* How often `text` is in `s`. */
 static unsigned
 times(const char *s, const char *text)
@@ -560,6 +575,7 @@ main(void)
 	tcase_add_test(tc, test_boot);
 	tcase_add_test(tc, test_shutdown);
 	tcase_add_test(tc, test_options);
+	tcase_add_test(tc, test_init_dies);
 	tcase_add_test(tc, test_confined);
 	tcase_add_test(tc, test_panic);
 	suite_add_tcase(s, tc);

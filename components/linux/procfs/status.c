@@ -222,7 +222,7 @@ show_status(struct text *t, const struct subject *sub)
 	text_add(t, "NStgid:\t%u\nNSpid:\t%u\nNSpgid:\t%u\nNSsid:\t%u\n",
 	    li->li_pid, li->li_tid, li->li_pgid, li->li_sid);
 	add_memory(t, sub);
-	text_add(t, "Threads:\t%u\nSigQ:\t0/%llu\n", li->li_nthread,
+	text_add(t, "Threads:\t%u\nSigQ:\t%u/%llu\n", li->li_nthread,
 	    (ull)p->p_rlim[Q_RLIMIT_SIGPENDING].rlim_cur);
 	text_add(t, "SigPnd:\t%016llx\nShdPnd:\t%016llx\nSigBlk:\t%016llx\n",
 	    (ull)li->li_pending, (ull)li->li_shared, (ull)li->li_blocked);

@@ -77,6 +77,7 @@ info_process(struct lproc *lp, struct lthread *lt, struct qlproc_info *li)
 	li->li_sid = __atomic_load_n(&p->p_sid, __ATOMIC_RELAXED);
 	li->li_state = lp->lp_state == LP_ALIVE ? 'S' : 'Z';
 	li->li_nthread = lp->lp_nthread != 0 ? lp->lp_nthread : 1;
+	li->li_nsig = lp->lp_l->l_nsig[lp->lp_proc->p_cred.c_uid % LINUX_HASH];
 	li->li_exitsig = lp->lp_exitsig;
 	li->li_nice = __atomic_load_n(&lp->lp_nice, __ATOMIC_RELAXED);
 	li->li_dumpable = lp->lp_dumpable;

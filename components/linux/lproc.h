@@ -28,6 +28,7 @@ struct qlproc_info {
 	char li_state; /* R, S, T, Z */
 	char li_comm[16];
 	uint32_t li_nthread;
+	uint32_t li_nsig; /* queued signals of its user */
 	uint32_t li_exitsig;
 	int32_t li_nice;
 	uint32_t li_cpu;

@@ -223,7 +223,7 @@ show_status(struct text *t, const struct subject *sub)
 	    li->li_pid, li->li_tid, li->li_pgid, li->li_sid);
 	add_memory(t, sub);
 	text_add(t, "Threads:\t%u\nSigQ:\t%u/%llu\n", li->li_nthread,
-	    (ull)p->p_rlim[Q_RLIMIT_SIGPENDING].rlim_cur);
+	    li->li_nsig, (ull)p->p_rlim[Q_RLIMIT_SIGPENDING].rlim_cur);
 	text_add(t, "SigPnd:\t%016llx\nShdPnd:\t%016llx\nSigBlk:\t%016llx\n",
 	    (ull)li->li_pending, (ull)li->li_shared, (ull)li->li_blocked);
 	text_add(t, "SigIgn:\t%016llx\nSigCgt:\t%016llx\n", (ull)li->li_ignored,

@@ -189,6 +189,9 @@ mkdir -m 777 "$work/there"
 /bin/busybox sh "$work/root/etc/script" "$work/there" >"$work/want" 2>&1
 echo enough >"$work/enough"
 grep -o "^tell '[^']*" "$work/root/etc/tools" | sed "s/^tell '//" >"$work/tools"
+dd if=/dev/zero of="$work/swap" bs=1M count=4 2>/dev/null
+printf 'Swap: 4092\n/dev/vdb 0\nSwap: 0\n' >"$work/swap.want"
+chmod 666 "$work/swap"
 for kind in ${QUERN_BACKENDS:-seccomp ptrace}; do
 	vk="$as $vkernel --vmspace=$kind"
 	timeout -k 5 200 $vk -R "$work/img" -- sh /etc/applets \
@@ -197,6 +200,13 @@ for kind in ${QUERN_BACKENDS:-seccomp ptrace}; do
 	timeout -k 5 60 $vk -R "$work/img" -- sh /etc/tools \
 	    >"$work/got" 2>&1 </dev/null
 	same "$kind: tools" "$work/tools" "$work/got"
+	timeout -k 5 60 $vk -R "$work/img" -R "$work/swap" -- sh -c '
+		mkswap /dev/vdb >/dev/null && swapon /dev/vdb
+		free | grep Swap | tr -s " " | cut -d" " -f 1-2
+		swapoff /dev/vdb; echo /dev/vdb $?
+		free | grep Swap | tr -s " " | cut -d" " -f 1-2' \
+	    >"$work/got" 2>&1 </dev/null
+	same "$kind: swap" "$work/swap.want" "$work/got"
 	timeout -k 5 120 $vk -r "$work/img" -- sh /etc/script /tmp \
 	    >"$work/got" 2>&1 </dev/null
 	same "$kind: scripts" "$work/want" "$work/got"

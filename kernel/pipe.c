@@ -280,7 +280,8 @@ buffers_for(uint32_t bytes)
 {
 	uint32_t n = 1;
 
-	if (bytes > UINT32_C(1) << 31)
+	/* The answer is an int. */
+	if (bytes > UINT32_C(1) << 30)
 		return 0;
 	while (n < QROUNDUP((uint64_t)bytes, PIPE_PAGE) / PIPE_PAGE)
 		n *= 2;

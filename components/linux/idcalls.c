@@ -58,6 +58,7 @@ QSYS(capget)
 	struct q_cap_data data[2];
 	struct q_cap_header h;
 	struct lthread *lt;
+	struct lproc *lp;
 	struct qcred c = { 0 };
 	unsigned words, i;
 	int error;
@@ -67,8 +68,11 @@ QSYS(capget)
 		return error == -Q_EINVAL && s->s_arg[1] == 0 ? 0 : error;
 	qspin_lock(&l->l_lock);
 	lt = h.pid != 0 ? lthread_find(l, (uint32_t)h.pid) : NULL;
+	lp = h.pid != 0 && lt == NULL ? lproc_find(l, (uint32_t)h.pid) : NULL;
 	if (lt != NULL)
 		p = lt->lt_proc->lp_proc;
+	else if (lp != NULL && lp->lp_state == LP_ALIVE)
+		p = lp->lp_proc; /* process 1 may have no thread */
 	else if (h.pid != 0)
 		error = -Q_ESRCH;
 	c = p->p_cred;

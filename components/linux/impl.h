@@ -146,6 +146,9 @@ struct lproc {
 	bool lp_vfork;            /* [L] somebody waits for exec or the end */
 	struct lusage lp_used;    /* [L] by threads that have ended */
 	struct lusage lp_kids;    /* [L] */
+	uint64_t lp_toldcpu;      /* [L] seconds at the last SIGXCPU */
+	int32_t lp_nexttimer;     /* [L] to number one with ... */
+	int32_t lp_ntimer;        /* [L] ... and how many have one */
 	uint64_t lp_started;      /* [I] monotonic */
 	struct qpath *lp_exe;     /* [l] the program's place, or NULL */
 	struct qlist lp_timers;   /* [L] of setitimer and timer_create */
@@ -479,6 +482,8 @@ int sigframe_push(struct lthread *lt, int sig, const struct q_sigaction *act,
 /* The process ends, or executes another program. */
 void ltimers_exit(struct lproc *lp);
 void ltimers_exec(struct lproc *lp);
+/* Has it used more processor time than RLIMIT_CPU lets it have? */
+void ltimers_check_cpu(struct lproc *lp);
 /* A timer's signal is being taken: what it says of overruns.  [L] */
 void ltimer_taken(struct ltimer *t, struct q_siginfo *info);
 

@@ -95,7 +95,7 @@ QSYS(sched_getaffinity)
 
 	if (qsys_uint(s, 1) < sizeof(set) || qsys_uint(s, 1) % 8 != 0)
 		return -Q_EINVAL;
-	error = thread_there(s, 0);
+	error = qsys_int(s, 0) < 0 ? -Q_ESRCH : thread_there(s, 0);
 	if (error == 0)
 		error = qsys_out(s, 2, &set, sizeof(set));
 	return error != 0 ? error : (int64_t)sizeof(set);

@@ -383,6 +383,7 @@ guest_resumed(struct lthread *lt)
 	lt->lt_turn = lt->lt_thread->t_turn;
 	if (lt->lt_l->l_vdso != NULL)
 		qvdso_tick(lt->lt_l->l_vdso, lt->lt_turn);
+	ltimers_check_cpu(lt->lt_proc);
 }
 
 /* The same, with a look at the clock: getrusage tells kernel from guest time. */

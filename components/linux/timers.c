@@ -139,6 +139,15 @@ ltimer_taken(struct ltimer *t, struct q_siginfo *info)
 		info->sg_overrun = (int32_t)t->tm_overrun;
 }
 
+/* The process has it no more.  [L] */
+static void
+take_off(struct lproc *lp, struct ltimer *t)
+{
+	qlist_del(&t->tm_link);
+	if (t->tm_id >= 0)
+		lp->lp_ntimer--;
+}
+
 /* ---- beginning and end ------------------------------------------------------------------ */
 
 static struct ltimer *
@@ -209,7 +218,7 @@ destroy_all(struct lproc *lp, bool itimers)
 			t = QLIST_ELEM(e, struct ltimer, tm_link);
 			if (itimers || t->tm_id >= 0) {
 				one = t;
-				qlist_del(&t->tm_link);
+				take_off(lp, t);
 				break;
 			}
 		}
@@ -462,16 +471,52 @@ event_in(const struct qsys *s, struct sigevent *ev)
 	return error;
 }
 
-/* The lowest number that no timer has.  [L] */
+/* ---- RLIMIT_CPU ------------------------------------------------------------- */
+
+void
+ltimers_check_cpu(struct lproc *lp)
+{
+	const struct q_rlimit *lim = &lp->lp_proc->p_rlim[Q_RLIMIT_CPU];
+	struct q_siginfo info = { .si_signo = Q_SIGXCPU,
+		.si_code = Q_SI_KERNEL };
+	uint64_t soft = __atomic_load_n(&lim->rlim_cur, __ATOMIC_RELAXED);
+	uint64_t hard = __atomic_load_n(&lim->rlim_max, __ATOMIC_RELAXED);
+	struct lsys *l = lp->lp_l;
+	struct lusage u;
+	uint64_t used;
+
+	if (qlikely(soft == Q_RLIM_INFINITY))
+		return;
+	qspin_lock(&l->l_lock);
+	lproc_usage(lp, &u);
+	used = (u.u_user_ns + u.u_sys_ns) / SEC;
+	if (used >= hard) {
+		lproc_end(lp, Q_SIGKILL);
+	} else if (used >= soft && used > lp->lp_toldcpu) {
+		/* Once a second from there on. */
+		lp->lp_toldcpu = used;
+		(void)lsig_proc(lp, &info);
+	}
+	qspin_unlock(&l->l_lock);
+}
+
+/*
+ * A number that no timer has, after the one that was given last.  [L] Usually the
+ * first that is looked for; not so only where numbers have been round once.
+ */
 static int
 free_id(struct lproc *lp)
 {
 	int id;
 
-	for (id = 0; id < TIMER_MAX; id++)
-		if (find(lp, id) == NULL)
-			return id;
-	return -Q_EAGAIN;
+	if (lp->lp_ntimer == TIMER_MAX)
+		return -Q_EAGAIN;
+	do {
+		id = lp->lp_nexttimer;
+		lp->lp_nexttimer = id == INT32_MAX ? 0 : id + 1;
+	} while (find(lp, id) != NULL);
+	lp->lp_ntimer++;
+	return id;
 }
 
 QSYS(timer_create)
@@ -585,7 +630,7 @@ QSYS(timer_delete)
 	qspin_lock(&l->l_lock);
 	t = qsys_int(s, 0) >= 0 ? find(lp, qsys_int(s, 0)) : NULL;
 	if (t != NULL)
-		qlist_del(&t->tm_link);
+		take_off(lp, t);
 	qspin_unlock(&l->l_lock);
 	if (t == NULL)
 		return -Q_EINVAL;

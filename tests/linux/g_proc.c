@@ -448,6 +448,24 @@ test_vfork_killed(void)
 	close(p[1]);
 }
 
+/* Processor time is limited. */
+static void
+test_cpu_limit(void)
+{
+	struct rlimit lim = { 1, 20 };
+	int status;
+	pid_t pid;
+
+	pid = fork();
+	if (pid == 0) {
+		setrlimit(RLIMIT_CPU, &lim);
+		for (;;)
+			;
+	}
+	waitpid(pid, &status, 0);
+	TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGXCPU);
+}
+
 static volatile sig_atomic_t hups;
 
 static void
@@ -503,6 +521,7 @@ main(int argc, char **argv)
 	test_fork();
 	test_vfork_killed();
 	test_orphans();
+	test_cpu_limit();
 	test_deaths();
 	test_wait();
 	test_orphan();

@@ -29,6 +29,9 @@ static const struct qtag tag_xattr = { "tmpfs xattr" };
 /* A directory begins with so many chains. */
 #define CHAINS_MIN 8u
 
+/* The least number of inodes that one has room for, if nothing else is said. */
+#define INODES_MIN UINT64_C(8192)
+
 struct entry {
 	struct qlist e_order;   /* in n_order */
 	struct entry *e_next;   /* in its chain */
@@ -892,7 +895,9 @@ tmpfs_mount(struct qfs *fs, const char *options, bool probe)
 	qspin_init(&ts->ts_lock);
 	qlist_init(&ts->ts_doomed);
 	ts->ts_maxpages = qpage_total(fs->fs_k) / 2;
-	ts->ts_maxinodes = UINT64_C(1) << 20;
+	/* They are no pages, but what they are of should go with RAM, too. */
+	ts->ts_maxinodes = ts->ts_maxpages > INODES_MIN ? ts->ts_maxpages :
+							  INODES_MIN;
 	ts->ts_nextino = 1;
 	fs->fs_priv = ts;
 	fs->fs_ops = &fs_ops;

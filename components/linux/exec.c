@@ -234,7 +234,11 @@ find_program(struct quern_proc *p, int dirfd, const char *path, int flags,
 			return -Q_ELOOP;
 		first[0] = interp;
 		first[1] = arg;
-		first[2] = depth == 0 ? path : name;
+		first[2] = depth == 0 ? im->im_name : name;
+		/* That name will lead nowhere. */
+		if (depth == 0 && path != im->im_name &&
+		    qfd_cloexec(p, dirfd) != 0)
+			return -Q_ENOENT;
 		error = strings_prepend(&im->im_argv, first, 3);
 		if (error != 0)
 			break;
@@ -366,6 +370,20 @@ load(struct quern_proc *p, struct limage *im)
 	return error;
 }
 
+/* A name that leads there from anywhere: of the descriptor and `path` from it. */
+static int
+name_by_fd(int fd, const char *path, char **namep)
+{
+	size_t room = qstrlen(path) + 32;
+
+	*namep = qalloc(&tag_strings, room);
+	if (*namep == NULL)
+		return -Q_ENOMEM;
+	qsnprintf(*namep, room, "/dev/fd/%d%s%s", fd, *path != '\0' ? "/" : "",
+	    path);
+	return 0;
+}
+
 int
 linux_exec(struct lthread *lt, int dirfd, const char *path, int flags,
     struct lstrings *argv, struct lstrings *envp)
@@ -374,10 +392,16 @@ linux_exec(struct lthread *lt, int dirfd, const char *path, int flags,
 	struct limage im = { .im_argv = *argv,
 		.im_envp = *envp,
 		.im_name = path };
+	char *byfd = NULL;
 	int error = 0;
 
+	if (dirfd != Q_AT_FDCWD && path[0] != '/') {
+		error = name_by_fd(dirfd, path, &byfd);
+		im.im_name = byfd;
+	}
+
 	/* A program finds its name there; as Linux does. */
-	if (argv->ss_n == 0)
+	if (error == 0 && argv->ss_n == 0)
 		error = lstrings_add(&im.im_argv, "");
 	if (error == 0)
 		error = find_program(p, dirfd, path, flags, &im);
@@ -392,10 +416,11 @@ linux_exec(struct lthread *lt, int dirfd, const char *path, int flags,
 	if (error == 0)
 		error = lproc_reset_hand(lt->lt_proc);
 	if (error == 0)
-		become(lt, &im, path);
+		become(lt, &im, im.im_name);
 	if (im.im_map != NULL)
 		qvm_put(im.im_map);
 	close_program(&im);
+	qfree(byfd);
 	*argv = im.im_argv;
 	return error;
 }

@@ -322,6 +322,34 @@ make_file(const char *text, mode_t mode)
 	return path;
 }
 
+/* A script that is known by a descriptor only: its interpreter finds it. */
+static void
+exec_by_fd(const char *file, char **argv, char **envp)
+{
+	int fd = open(file, O_RDONLY),
+	    closing = open(file, O_RDONLY | O_CLOEXEC);
+	int status;
+	pid_t pid;
+
+	/* Numbers that are the same wherever we run. */
+	dup2(fd, 30);
+	dup3(closing, 31, O_CLOEXEC);
+	close(fd);
+	close(closing);
+	pid = fork();
+	if (pid == 0) {
+		argv[0] = "by descriptor";
+		RESULT(
+		    syscall(SYS_execveat, 31, "", argv, envp, AT_EMPTY_PATH));
+		syscall(SYS_execveat, 30, "", argv, envp, AT_EMPTY_PATH);
+		_exit(97);
+	}
+	waitpid(pid, &status, 0);
+	tell_status("by descriptor", status);
+	close(30);
+	close(31);
+}
+
 static void
 test_exec(const char *self)
 {
@@ -366,6 +394,7 @@ test_exec(const char *self)
 	}
 	waitpid(pid, &status, 0);
 	tell_status("script", status);
+	exec_by_fd(file, argv, envp);
 	unlink(file);
 	argv[0] = "spawned";
 	if (posix_spawn(&pid, self, NULL, NULL, argv, envp) != 0)
@@ -383,7 +412,10 @@ execed(int argc, char **argv)
 
 	for (i = 0; i < argc; i++)
 		say("arg %d: '%s'", i,
-		    strchr(argv[i], '/') != NULL ? "a path" : argv[i]);
+		    strchr(argv[i], '/') != NULL &&
+			    strncmp(argv[i], "/dev/fd/", 8) != 0 ?
+			"a path" :
+			argv[i]);
 	for (i = 0; environ[i] != NULL; i++)
 		say("env %d: '%s'", i, environ[i]);
 	RESULT(fcntl(20, F_GETFD));

@@ -253,6 +253,27 @@ mount_others(struct boot *b)
 	}
 }
 
+/* Disks that have been given names are found by them, as udev would have it. */
+static void
+name_disks(struct boot *b)
+{
+	const struct vk_options *o = b->b_o;
+	char name[4200], target[16];
+	unsigned i;
+
+	for (i = 0; i < o->o_ndisk; i++) {
+		if (o->o_disk[i].d_serno == NULL)
+			continue;
+		(void)!quern_mkdir(b->b_p, "/dev/disk", 0755);
+		(void)!quern_mkdir(b->b_p, "/dev/disk/by-id", 0755);
+		snprintf(name, sizeof name, "/dev/disk/by-id/virtio-%s",
+		    o->o_disk[i].d_serno);
+		snprintf(target, sizeof target, "../../vd%c", 'a' + (int)i);
+		if (quern_symlink(b->b_p, target, name) < 0 && o->o_verbose > 0)
+			vk_warn("%s: can't make it", name);
+	}
+}
+
 /* ---- the first process ------------------------------------------------------------------ */
 
 static int64_t
@@ -621,6 +642,7 @@ vk_boot(const struct vk_options *o, const struct vk_stdio *s, int sock)
 	make_console(b);
 	mount_root(b);
 	mount_others(b);
+	name_disks(b);
 	if (b->b_console >= 0)
 		open_console(b);
 	b->b_up = true;

@@ -102,6 +102,8 @@ add_disk(struct vk_options *o, char *arg, unsigned flags)
 	if (colon != NULL && strchr(colon, '/') == NULL) {
 		*colon = '\0';
 		d->d_serno = colon + 1;
+		if (*d->d_serno == '\0')
+			vk_fail("%s: no name behind the colon", arg);
 	}
 	o->o_ndisk++;
 }

@@ -4,6 +4,7 @@
  */
 #include <quern/abi/fs.h>
 #include <quern/abi/mount.h>
+#include <quern/block.h>
 
 #include "impl.h"
 
@@ -246,6 +247,28 @@ struct mount_args {
 
 static const struct qtag tag_args = { "mount arguments" };
 
+/* If the source leads to a disk by another name, put the disk's there. */
+static void
+disk_of(struct qsys *s, struct mount_args *ma)
+{
+	struct qdisk *d = NULL;
+	struct qvnode *v;
+	struct qpath at;
+
+	if (qvfs_walk(s->s_proc, Q_AT_FDCWD, ma->source, QWALK_FOLLOW, &at) !=
+	    0)
+		return;
+	v = qpath_vnode(&at);
+	if (qvnode_type(v) == Q_S_IFBLK && qdev_major(v->v_rdev) == QDISK_MAJOR)
+		d = qdisk_from(s->s_proc->p_k, qdev_minor(v->v_rdev));
+	if (d != NULL && d->qd_num == qdev_minor(v->v_rdev))
+		qsnprintf(ma->source, sizeof(ma->source), "/dev/%s",
+		    d->qd_name);
+	if (d != NULL)
+		qdisk_put(d);
+	qpath_put(&at);
+}
+
 static int
 do_mount(struct qsys *s, struct mount_args *ma, const struct qpath *at,
     uint32_t flags)
@@ -260,6 +283,8 @@ do_mount(struct qsys *s, struct mount_args *ma, const struct qpath *at,
 		(Q_MS_SHARED | Q_MS_PRIVATE | Q_MS_SLAVE | Q_MS_UNBINDABLE)) !=
 	    0)
 		return (flags & Q_MS_PRIVATE) != 0 ? 0 : -Q_EINVAL;
+	if ((flags & (Q_MS_BIND | Q_MS_MOVE)) == 0 && ma->source[0] == '/')
+		disk_of(s, ma);
 	if ((flags & (Q_MS_BIND | Q_MS_MOVE)) == 0)
 		return qvfs_mount(s->s_proc->p_k, ma->source, at, ma->type,
 		    flags, ma->options);

@@ -435,11 +435,15 @@ make_root(struct vfs *vf, struct qfs *fs, struct qdentry **rootp)
 	return error;
 }
 
-/* The disk of that name, opened if the kernel does not have it yet. */
+/*
+ * The disk of that name, opened if the kernel does not have it yet; but what the
+ * host has is no business of a guest's.
+ */
 static int
 find_disk(struct vfs *vf, const char *source, uint32_t flags, struct qdisk **dp)
 {
 	unsigned how = (flags & QFS_RDONLY) != 0 ? QUERN_BLK_RDONLY : 0;
+	const struct quern_proc *p = qproc_current();
 	const char *s = source;
 	int error;
 
@@ -449,6 +453,8 @@ find_disk(struct vfs *vf, const char *source, uint32_t flags, struct qdisk **dp)
 	*dp = qdisk_find(vf->vf_k, s);
 	if (*dp != NULL)
 		return 0;
+	if (p != NULL && (p->p_flags & QPROC_GUEST) != 0)
+		return -Q_ENOENT;
 	error = qdisk_open(vf->vf_k, source, how, dp);
 	/* Neither a disk of the kernel's nor a name as the host's have. */
 	return error == -Q_EPROTONOSUPPORT ? -Q_ENOENT : error;

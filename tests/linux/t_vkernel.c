@@ -79,6 +79,7 @@ START_TEST(test_usage)
 		{ { "--vmspace=x", "-r", "x" }, "seccomp or ptrace" },
 		{ { "--trace=open,nonesuch", "-r", "x" }, "'nonesuch'" },
 		{ { "--trace=,", "-r", "x" }, "no system call" },
+		{ { "-r", "x:" }, "no name" },
 		{ { "--", "ls" }, "no disk" },
 		{ { "-r", "x", "ls" }, "behind --" },
 		{ { "-r", "/nonexistent", "--", "ls" }, "No such file" },
@@ -227,6 +228,7 @@ END_TEST
 
 START_TEST(test_disks)
 {
+	char named[600];
 	struct ran r;
 
 	if (image == NULL || !have_busybox())
@@ -245,6 +247,19 @@ START_TEST(test_disks)
 	ran_free(&r);
 	VK(&r, "", "-r", image, "--", "cat", "/tmp/f");
 	ck_assert_str_eq(r.r_out, "y\n");
+	ran_free(&r);
+	/* The host's own files are not a guest's to mount. */
+	snprintf(named, sizeof named, "mount -t ext4 file:%s /tmp 2>&1", image);
+	VK(&r, "", "--unconfined", "-R", image, "--", "sh", "-c", named);
+	ck_assert_msg(strstr(r.r_out, "No such file") != NULL, "%s", r.r_out);
+	ran_free(&r);
+	/* A disk with a name, which is not the root. */
+	snprintf(named, sizeof named, "%s:spare", image);
+	VK(&r, "", "-R", image, "-R", named, "--", "sh", "-c",
+	    "readlink /dev/disk/by-id/*; mkdir /tmp/m; "
+	    "mount -t ext4 /dev/disk/by-id/virtio-spare /tmp/m && "
+	    "cat /tmp/m/tmp/f");
+	ck_assert_str_eq(r.r_out, "../../vdb\ny\n");
 	ran_free(&r);
 }
 END_TEST

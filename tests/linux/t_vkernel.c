@@ -19,7 +19,7 @@
 #include "tests/linux/runvk.h"
 
 static const char *const programs[] = { "tests/linux/g_proc",
-	"tests/linux/g_calls", NULL };
+	"tests/linux/g_calls", "tests/linux/g_race", NULL };
 static const char *image;
 
 static void
@@ -510,6 +510,28 @@ START_TEST(test_init_dies)
 }
 END_TEST
 
+/*
+ * Threads of hostile guests race with changes of their address spaces: they may
+ * end, but nobody else does.
+ */
+START_TEST(test_race)
+{
+	static const char *const kinds[] = { "--vmspace=seccomp",
+		"--vmspace=ptrace" };
+	const char *end;
+	struct ran r;
+
+	if (image == NULL || !have_busybox())
+		return;
+	VK(&r, "", kinds[_i], "-n", "2", "-R", image, "--", "sh", "-c",
+	    "g_race 0 & g_race 1 & wait; echo alive; echo x | cat");
+	end = strstr(r.r_out, "alive\nx\n");
+	ck_assert_msg(r.r_status == 0 && end != NULL, "%d: %s", r.r_status,
+	    r.r_out);
+	ran_free(&r);
+}
+END_TEST
+
 /* How often `text` is in `s`. */
 static unsigned
 times(const char *s, const char *text)
@@ -591,6 +613,7 @@ main(void)
 	tcase_add_test(tc, test_shutdown);
 	tcase_add_test(tc, test_options);
 	tcase_add_test(tc, test_init_dies);
+	tcase_add_loop_test(tc, test_race, 0, 2);
 	tcase_add_test(tc, test_confined);
 	tcase_add_test(tc, test_panic);
 	suite_add_tcase(s, tc);

@@ -53,7 +53,7 @@ gives() {
 
 # usage: guests COMMAND...: what is wanted comes of it.
 guests() {
-	for kind in ${QUERN_BACKENDS:-seccomp}; do
+	for kind in ${QUERN_BACKENDS:-seccomp ptrace}; do
 		timeout 120 "$build/bin/vkernel" --vmspace=$kind -m 256m \
 		    -R "$work/img" -e PATH=/usr/sbin:/usr/bin:/sbin:/bin -- \
 		    "$@" >"$work/got" 2>&1 </dev/null

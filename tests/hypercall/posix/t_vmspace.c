@@ -736,7 +736,8 @@ START_TEST(kick_storm)
 	if (jumps)
 		(void)vmcall_frame(&g, 0xaaaa, 0x1fa0, xsave);
 	pthread_create(&thread, NULL, storm_main, &s);
-	while (calls < 3000) {
+	/* The other thread may not have begun yet. */
+	while (calls < 3000 || kicks < 100) {
 		r = run(&g);
 		if (r == QUERN_VM_KICK) {
 			kicks++;

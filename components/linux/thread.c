@@ -306,6 +306,16 @@ guest_trap(struct lthread *lt)
 	lsig_force(lt, &info);
 }
 
+/* It is to go on where no program can be: a frame or a handler said so. */
+static void
+guest_astray(struct lthread *lt)
+{
+	struct q_siginfo info = { .si_signo = Q_SIGSEGV,
+		.si_code = Q_SI_KERNEL };
+
+	lsig_force(lt, &info);
+}
+
 /* Its host process is gone, which it can only have brought about itself. */
 static void
 guest_dead(struct lthread *lt, int error)
@@ -433,6 +443,9 @@ guest_main(void *arg)
 		error = qvmspace_run(lt->lt_vs, &lt->lt_f, QSLICE_NS);
 		if (qunlikely(error == -Q_ENOMEM))
 			guest_lost(lt, p);
+		else if (qunlikely(
+			     error == -Q_EINVAL && lt->lt_f.f_rip >= QVM_TOP))
+			guest_astray(lt);
 		else if (qunlikely(error != 0))
 			guest_dead(lt, error);
 		else if (qunlikely(!(lusage_due(lt) ? timed_event(lt, p) :

@@ -544,6 +544,33 @@ test_no_stack(void)
 	count = 0;
 }
 
+/* ---- nowhere ----------------------------------------------------------------- */
+
+/* A handler that can't be, and a frame that leads nowhere, are faults. */
+static void
+test_nowhere(void)
+{
+	static const uintptr_t places[] = { 0x7ffffffff000, 0x800000000000,
+		0xffffffff80000000 };
+	struct sigaction sa;
+	size_t i;
+	int status;
+	pid_t pid;
+
+	for (i = 0; i < 3; i++) {
+		pid = fork();
+		if (pid == 0) {
+			memset(&sa, 0, sizeof sa);
+			sa.sa_handler = (void (*)(int))places[i];
+			sigaction(SIGUSR1, &sa, NULL);
+			kill(getpid(), SIGUSR1);
+			_exit(1);
+		}
+		waitpid(pid, &status, 0);
+		say("killed by %d", WIFSIGNALED(status) ? WTERMSIG(status) : 0);
+	}
+}
+
 /* ---- how many wait ---------------------------------------------------------- */
 
 /* A user has so many queued signals, and no more. */
@@ -651,6 +678,7 @@ main(void)
 	test_child();
 	test_signalfd();
 	test_no_stack();
+	test_nowhere();
 	test_pending();
 	test_fpe_codes();
 	return 0;

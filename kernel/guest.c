@@ -4,9 +4,9 @@
  *
  * A guest keeps the vCPU: to the scheduler, the thread that called is running,
  * and the guest is what it runs.  Three things end the run besides the guest
- * itself.  The time slice, which begins when the thread gets the vCPU and not
- * with every run, or a guest that only makes calls would never be over with it, and the vCPU's next timer are the deadline of the
- * hypercall; another thread that wants the vCPU kicks the seat of the host
+ * itself.  The time slice and the vCPU's next timer are the deadline of the
+ * hypercall (the slice begins when the thread gets the vCPU: one that began with
+ * every run would never be over for a guest that only makes calls); another thread that wants the vCPU kicks the seat of the host
  * thread that runs it (qcpu_preempt); and when events come for the vCPU, the
  * leader, who delivers them, does the same (v_guest, host.c).
  */

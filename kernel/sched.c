@@ -522,6 +522,9 @@ sched_thread_start(void)
 	sched_arrived(t->t_cpu);
 	t->t_fn(t->t_arg);
 	qassert(t->t_spins == 0);
+	/* The next one's turn begins now and not with this one's. */
+	if (t->t_account)
+		share_charge(t);
 	__atomic_store_n(&t->t_state, QT_DONE, __ATOMIC_RELEASE);
 	sched_switch();
 	__builtin_unreachable();

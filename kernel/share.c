@@ -16,7 +16,7 @@
  * t_vtime is written only by the thread's runner, between being picked and the
  * moment when others may wake it: it is charged before it says that it sleeps
  * (share_charge in qwaitq_sleep, qthread_yield).  Who wakes it works out t_vkey,
- * its place in the queue, and becomes t_vtime when it is picked.
+ * its place in the queue, which becomes t_vtime when it is picked.
  */
 #include "impl.h"
 

@@ -292,10 +292,58 @@ yielders(struct kenv *e)
 	KCHECK(e, s.n[0] >= 90 && s.n[0] <= 110);
 }
 
+static uint64_t ended;
+
+static void
+ending_main(void *arg)
+{
+	struct hog *h = arg;
+	struct qthread *t = qthread_current();
+	uint64_t until = qclock_mono(h->s->k) + MS / 10;
+	unsigned i;
+
+	t->t_account = true;
+	t->t_since = qclock_mono(h->s->k);
+	for (i = 0; i < 10000000 && ended < until; i++)
+		ended = qclock_mono(h->s->k);
+}
+
+static void
+next_main(void *arg)
+{
+	struct hog *h = arg;
+
+	consume(h->s->round);
+	KCHECK(h->s->e, ended != 0);
+	KCHECK(h->s->e, qthread_current()->t_turn >= ended);
+}
+
+static void
+beside_ending(struct share *s)
+{
+	struct hog next, end;
+
+	ended = 0;
+	hog_start(s, &next, 0, 0, next_main);
+	hog_start(s, &end, 1, 0, ending_main);
+	qthread_join(end.t);
+	qthread_join(next.t);
+}
+
+/* Who follows one that ends is not charged what that has run. */
+static void
+endings(struct kenv *e)
+{
+	struct share s;
+
+	share_run(&s, e, ROUND, 1, beside_ending);
+}
+
 const struct kcase kshare_cases[] = {
 	{ "weights", weights, 100, false, NULL },
 	{ "makers", makers, 100, false, NULL },
 	{ "sleepers", sleepers, 100, true, NULL },
 	{ "yielders", yielders, 100, false, NULL },
+	{ "endings", endings, 20, false, NULL },
 	{ 0 },
 };

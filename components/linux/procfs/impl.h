@@ -96,6 +96,8 @@ struct procfs {
 struct procfs *procfs_of(struct quern *k);
 
 void text_add(struct text *t, const char *fmt, ...) QPRINTF(2, 3);
+/* A line of a size that is given in pages, as /proc/meminfo has them. */
+void text_kib(struct text *t, const char *name, uint64_t pages);
 void text_bytes(struct text *t, const void *s, size_t len);
 /* A name as in /proc/mounts and maps: spaces and the like as \040. */
 void text_escaped(struct text *t, const char *s, const char *which);

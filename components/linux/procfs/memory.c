@@ -134,8 +134,8 @@ show_statm(struct text *t, const struct subject *sub)
 	return 0;
 }
 
-static void
-add_kib(struct text *t, const char *name, uint64_t pages)
+void
+text_kib(struct text *t, const char *name, uint64_t pages)
 {
 	char label[24];
 
@@ -158,20 +158,20 @@ show_rollup(struct text *t, const struct subject *sub)
 	    "%08llx-%08llx ---p 00000000 00:00 0                          "
 	    "[rollup]\n",
 	    (ull)QUERN_PAGE_SIZE, (ull)QVM_TOP);
-	add_kib(t, "Rss", rss);
-	add_kib(t, "Pss", rss);
-	add_kib(t, "Pss_Anon", st.vs_anon);
-	add_kib(t, "Pss_File", st.vs_file);
-	add_kib(t, "Pss_Shmem", st.vs_shmem);
-	add_kib(t, "Shared_Clean", 0);
-	add_kib(t, "Shared_Dirty", 0);
-	add_kib(t, "Private_Clean", st.vs_file);
-	add_kib(t, "Private_Dirty", st.vs_anon + st.vs_shmem);
-	add_kib(t, "Referenced", rss);
-	add_kib(t, "Anonymous", st.vs_anon);
-	add_kib(t, "Swap", st.vs_swap);
-	add_kib(t, "SwapPss", st.vs_swap);
-	add_kib(t, "Locked", st.vs_locked);
+	text_kib(t, "Rss", rss);
+	text_kib(t, "Pss", rss);
+	text_kib(t, "Pss_Anon", st.vs_anon);
+	text_kib(t, "Pss_File", st.vs_file);
+	text_kib(t, "Pss_Shmem", st.vs_shmem);
+	text_kib(t, "Shared_Clean", 0);
+	text_kib(t, "Shared_Dirty", 0);
+	text_kib(t, "Private_Clean", st.vs_file);
+	text_kib(t, "Private_Dirty", st.vs_anon + st.vs_shmem);
+	text_kib(t, "Referenced", rss);
+	text_kib(t, "Anonymous", st.vs_anon);
+	text_kib(t, "Swap", st.vs_swap);
+	text_kib(t, "SwapPss", st.vs_swap);
+	text_kib(t, "Locked", st.vs_locked);
 	return 0;
 }
 

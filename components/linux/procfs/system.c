@@ -19,16 +19,6 @@ uptime_ns(struct quern *k)
 
 /* ---- memory ------------------------------------------------------------------- */
 
-static void
-add_kib(struct text *t, const char *name, uint64_t pages)
-{
-	char label[24];
-
-	qsnprintf(label, sizeof(label), "%s:", name);
-	text_add(t, "%-15s %8llu kB\n", label,
-	    (ull)(pages * (QUERN_PAGE_SIZE / 1024)));
-}
-
 int
 show_meminfo(struct text *t, const struct subject *sub)
 {
@@ -38,18 +28,18 @@ show_meminfo(struct text *t, const struct subject *sub)
 
 	qvm_swapinfo(sub->s_k, &swap, &swapfree);
 	qvm_overcommit(sub->s_k, &how, &ratio, &committed, &limit);
-	add_kib(t, "MemTotal", total);
-	add_kib(t, "MemFree", free);
-	add_kib(t, "MemAvailable", free);
-	add_kib(t, "Buffers", 0);
-	add_kib(t, "Cached", 0);
-	add_kib(t, "SwapCached", 0);
-	add_kib(t, "SwapTotal", swap);
-	add_kib(t, "SwapFree", swapfree);
-	add_kib(t, "Shmem", 0);
-	add_kib(t, "SReclaimable", 0);
-	add_kib(t, "CommitLimit", limit);
-	add_kib(t, "Committed_AS", committed);
+	text_kib(t, "MemTotal", total);
+	text_kib(t, "MemFree", free);
+	text_kib(t, "MemAvailable", free);
+	text_kib(t, "Buffers", 0);
+	text_kib(t, "Cached", 0);
+	text_kib(t, "SwapCached", 0);
+	text_kib(t, "SwapTotal", swap);
+	text_kib(t, "SwapFree", swapfree);
+	text_kib(t, "Shmem", 0);
+	text_kib(t, "SReclaimable", 0);
+	text_kib(t, "CommitLimit", limit);
+	text_kib(t, "Committed_AS", committed);
 	return 0;
 }
 
